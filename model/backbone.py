@@ -1,0 +1,67 @@
+"""Backbones: torchvision's ResNets, cut where attention reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from .errors import EncoderError
+
+_MAKERS: dict[str, Callable[..., torchvision.models.ResNet]] = {
+    "resnet18": torchvision.models.resnet18,
+    "resnet34": torchvision.models.resnet34,
+    "resnet50": torchvision.models.resnet50,
+}
+BACKBONES = tuple(_MAKERS)
+
+
+class Backbone(nn.Module):
+    """A ResNet up to ``layer3`` (the papers' cut): images B×3×H×W -> map ψ B×C×h×w, stride 16.
+
+    Args:
+        name: resnet18, resnet34 (C = 256) or resnet50 (C = 1024).
+        weights: ``none``, ``imagenet`` (torchvision's download), or a file with torchvision's state dict
+            (.safetensors, or .pth, which is read with ``weights_only``).
+        stem: ``standard``, or ``fine``: without the max-pool, for small pictures: stride 8, four times the cost.
+
+    Raises:
+        EncoderError: unknown name, or weights that do not fit.
+    """
+
+    def __init__(self, name: str = "resnet50", weights: str = "none", stem: str = "standard") -> None:
+        super().__init__()
+        if name not in _MAKERS:
+            raise EncoderError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}")
+        if stem not in ("standard", "fine"):
+            raise EncoderError(f"stem {stem!r} is neither 'standard' nor 'fine'")
+        network = _MAKERS[name](weights="DEFAULT" if weights == "imagenet" else None)
+        if weights not in ("none", "imagenet"):
+            network.load_state_dict(_read_weights(Path(weights)), strict=False)
+        self.conv1, self.bn1 = network.conv1, network.bn1
+        self.pool = nn.MaxPool2d(3, 2, 1) if stem == "standard" else nn.Identity()
+        self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
+        self.channels = 1024 if name == "resnet50" else 256
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images B×3×H×W -> ψ B×C×h×w."""
+        x: Tensor = self.pool(torch.relu(self.bn1(self.conv1(images))))
+        psi: Tensor = self.layer3(self.layer2(self.layer1(x)))
+        return psi
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise EncoderError(f"backbone weights {path} do not exist (give 'none', 'imagenet' or a file)")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if "layer3.0.conv1.weight" not in state:
+        raise EncoderError(f"{path} does not hold the state dict of a torchvision ResNet")
+    return state

@@ -1,0 +1,146 @@
+"""M3-Net (CVPR 2023): multi-modal, multi-granularity, multi-label attribute-specific embeddings.
+
+State dict: ``backbone.*`` (torchvision's names), ``attribute_spatial`` (SCA-A), ``attribute_channel`` (CCA-A),
+``heads.<n>`` (g_n), ``class_spatial`` (SCA-C_n: convolution and norm stacked over n in blocks of c' channels,
+one table row per class), ``class_channel.<n>`` (CCA-C_n).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from .attention import ChannelAttention, ClassSpatialAttention, SpatialAttention
+from .backbone import Backbone
+from .encoder import AttributeOutput, ClassPairs, Encoder
+from .errors import EncoderError
+from .preparation import normalize
+from .taxonomy import Taxonomy
+
+Variant = Literal["m3net", "m3net_a", "m3net_c"]
+VARIANTS: tuple[Variant, ...] = ("m3net", "m3net_a", "m3net_c")
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of an encoder; saved in its checkpoint.
+
+    Args:
+        system: ``m3net``, ``m3net_a`` (attribute modules only), ``m3net_c`` (class modules only, on ψ).
+        backbone: resnet18, resnet34 or resnet50.
+        weights: ``none``, ``imagenet`` or a file of torchvision weights; matters at the start of training only.
+        stem: ``standard``, or ``fine`` for small pictures.
+        hidden: c', width of the attention spaces; 0 = half of the backbone's channels (512 for ResNet-50).
+        threshold: γ in (0, 1), for predicted class sets of multi-label attributes.
+        dropout: on the pooled vector before the heads, 0..1 (ours; 0 is the paper's).
+    """
+
+    system: Variant = "m3net"
+    backbone: str = "resnet50"
+    weights: str = "none"
+    stem: str = "standard"
+    hidden: int = 0
+    threshold: float = 0.8
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.system not in VARIANTS:
+            raise EncoderError(f"unknown system {self.system!r}; known: {', '.join(VARIANTS)}")
+        if not 0 < self.threshold < 1:
+            raise EncoderError(f"threshold γ = {self.threshold} is not in (0, 1)")
+        if not 0 <= self.dropout < 1:
+            raise EncoderError(f"dropout {self.dropout} is not in [0, 1)")
+        if self.hidden < 0:
+            raise EncoderError(f"hidden width {self.hidden} is negative")
+
+
+class M3Net(Encoder):
+    """M3-Net and its two ablations.
+
+    ``m3net_a`` has no class level; ``m3net_c`` attends by class on ψ itself, and its attribute embedding is the
+    mean of ψ over positions, the same for every attribute.
+    """
+
+    attribute_of_class: Tensor
+    offsets: Tensor
+
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+        super().__init__()
+        self.config, self.taxonomy, self.threshold = config, taxonomy, config.threshold
+        self.backbone = Backbone(config.backbone, config.weights, config.stem)
+        channels = self.width = self.backbone.channels
+        hidden = config.hidden or channels // 2
+        sizes = tuple(len(attribute.classes) for attribute in taxonomy.attributes)
+        count = len(sizes)
+        self.has_attributes = config.system != "m3net_c"
+        self.has_classes = config.system != "m3net_a"
+        if self.has_attributes:
+            self.attribute_spatial = SpatialAttention(count, channels, hidden)
+            self.attribute_channel = ChannelAttention(count, channels, hidden)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Dropout(config.dropout), nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, size)
+            )
+            for size in sizes
+        )
+        if self.has_classes:
+            self.class_spatial = ClassSpatialAttention(sizes, channels, hidden)
+            self.class_channel = nn.ModuleList(ChannelAttention(size, channels, hidden) for size in sizes)
+        self.register_buffer("attribute_of_class", torch.tensor(taxonomy.attribute_of_class), persistent=False)
+        self.register_buffer("offsets", torch.tensor(taxonomy.offsets), persistent=False)
+
+    def attributes(self, images: Tensor) -> AttributeOutput:
+        """Eq. 1–3: φ_n by SCA-A, attribute embedding by CCA-A, P_n by g_n."""
+        if images.dim() != 4 or images.shape[1] != 3:
+            raise EncoderError(f"images must be B×3×H×W; these are {tuple(images.shape)}")
+        # Positions first: of a channels-last map this is a view, and every product below reads it in order.
+        psi = self.backbone(normalize(images)).flatten(2).transpose(1, 2).contiguous()  # B×S×C
+        if self.has_attributes:
+            attention = self.attribute_spatial(psi)  # B×A×S
+            pooled = attention.to(psi.dtype) @ psi  # B×A×C: Σ_s φ_n
+            labels = torch.arange(pooled.shape[1], device=pooled.device)
+            embeddings = self.attribute_channel(pooled, labels)
+            state: tuple[Tensor, ...] = (psi, attention)
+        else:
+            embeddings = psi.mean(1)[:, None].expand(-1, len(self.heads), -1)
+            state = (psi,)
+        logits = torch.cat([head(embeddings[:, n]) for n, head in enumerate(self.heads)], 1)
+        return AttributeOutput(embeddings, logits, state)
+
+    def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """Eq. 4–6: SCA-C_n(φ_n, m) -> sum over positions -> CCA-A(·, n) -> CCA-C_n(·, m)."""
+        assert self.has_classes
+        psi, attention = output.state[0], output.state[1] if self.has_attributes else None
+        attribute = self.attribute_of_class[pairs.class_index]
+        weights = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]  # K×S
+        if attention is not None:
+            weights = weights * attention[pairs.image, attribute] * attention.shape[-1]
+        vectors = pool_pairs(psi, pairs.image, weights)
+        if self.has_attributes:
+            vectors = self.attribute_channel(vectors, attribute)
+        # A module per attribute: sort the pairs by attribute, run each module on its run, put them back.
+        order = torch.argsort(attribute, stable=True)
+        counts = torch.bincount(attribute, minlength=len(self.heads)).tolist()
+        local = (pairs.class_index - self.offsets[attribute])[order].split(counts)
+        runs = vectors[order].split(counts)
+        gated = [module(run, label) for module, run, label in zip(self.class_channel, runs, local, strict=True)]
+        return torch.empty_like(vectors).index_copy(0, order, torch.cat(gated))
+
+
+def pool_pairs(psi: Tensor, image: Tensor, weights: Tensor) -> Tensor:
+    """Σ_s w_ks ψ_(image k),s: ψ B×S×C, image K, weights K×S -> K×C.
+
+    The K rows are laid into B×P slots (P = most pairs of one image), so that ψ is read once by one batched
+    product and never gathered per pair.
+    """
+    count = torch.bincount(image, minlength=len(psi))
+    slots = int(count.max()) if len(image) else 1
+    order = torch.argsort(image, stable=True)
+    starts = count.cumsum(0) - count
+    slot = torch.empty_like(image)
+    slot[order] = torch.arange(len(image), device=image.device) - starts[image[order]]
+    laid = weights.new_zeros(len(psi), slots, weights.shape[1]).index_put((image, slot), weights)
+    return (laid @ psi.to(laid.dtype))[image, slot]

@@ -1,0 +1,180 @@
+"""M3-Net's objective (Eq. 7–11).
+
+λ_M·BCE + λ_CC·triplet(anchor, prototype, negative) + λ_CI·triplet(anchor, positive, negative).
+
+Every term is a *sum divided by a count of the global batch*, so that the sum over workers is the loss of the whole
+batch, however it is sharded. The printed formulas are read with their signs put right (design 2 §1, traps b and c):
+Eq. 7 is BCE with ``pos_weight`` w_p, and the d of Eq. 8 is the distance 1 − cos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .encoder import AttributeOutput, ClassPairs, Encoder
+from .errors import EncoderError
+from .prototypes import MovingPrototypes
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Weights of the objective.
+
+    Args:
+        classification: λ_M ≥ 0.
+        prototype: λ_CC ≥ 0.
+        instance: λ_CI ≥ 0.
+        margin: of both triplet losses, in cosine distance, 0..2.
+        positive_weight: w_p > 0, one number; 0 = per attribute the mean ratio of negative to positive labels.
+        smoothing: share of the label mass spread over the classes, 0..1 (ours; 0 is the paper's).
+        momentum: of the moving prototypes.
+    """
+
+    classification: float = 1.0
+    prototype: float = 1.0
+    instance: float = 1.0
+    margin: float = 0.4
+    positive_weight: float = 1.0
+    smoothing: float = 0.0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("classification", "prototype", "instance", "positive_weight"):
+            if getattr(self, name) < 0:
+                raise EncoderError(f"objective.{name} = {getattr(self, name)} is negative")
+        for name, top in (("smoothing", 1.0), ("momentum", 1.0), ("margin", 2.0)):
+            if not 0 <= getattr(self, name) <= top:
+                raise EncoderError(f"objective.{name} = {getattr(self, name)} is not in 0..{top:g}")
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who is anchor, positive and negative to whom in a batch; T rows.
+
+    Attributes:
+        anchor: T rows of the batch.
+        class_index: T class indices m, carried by the anchor.
+        positive: T row numbers *of these roles* whose anchor is another image with m, or −1.
+        negative: T rows of the batch, labelled for m's attribute and not carrying m, or −1.
+    """
+
+    anchor: Tensor
+    class_index: Tensor
+    positive: Tensor
+    negative: Tensor
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Denominators, over the global batch.
+
+    Attributes:
+        labels: (image, attribute) pairs with a known label.
+        anchors: roles with a negative (for the prototype term).
+        triplets: roles with a positive and a negative (for the instance term).
+    """
+
+    labels: int
+    anchors: int
+    triplets: int
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The three terms, weighted, each this worker's share of the batch's; and what the prototypes need."""
+
+    classification: Tensor
+    prototype: Tensor
+    instance: Tensor
+    prototype_sums: Tensor
+    prototype_counts: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        """Their sum; its gradient summed over workers is the batch's."""
+        return self.classification + self.prototype + self.instance
+
+
+class Objective(nn.Module):
+    """The objective with its moving prototypes. Encoders without a class level are trained in attribute space."""
+
+    positive_weight: Tensor
+    attribute_of_class: Tensor
+    sizes: Tensor
+
+    def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
+        """``positive_weight``: ΣM weights w_p; needed where ``config.positive_weight`` is 0."""
+        super().__init__()
+        count = encoder.taxonomy.class_count
+        if config.positive_weight == 0 and positive_weight is None:
+            raise EncoderError("objective.positive_weight = 0 needs the label counts of a training set")
+        weight = torch.full((count,), config.positive_weight) if config.positive_weight else positive_weight
+        self.config = config
+        self.register_buffer("positive_weight", weight, persistent=False)
+        self.register_buffer("attribute_of_class", torch.tensor(encoder.taxonomy.attribute_of_class), persistent=False)
+        sizes = torch.tensor([len(a.classes) for a in encoder.taxonomy.attributes])
+        self.register_buffer("sizes", sizes[self.attribute_of_class], persistent=False)
+        self.prototypes = MovingPrototypes(count, encoder.width, config.momentum)
+
+    def forward(
+        self, encoder: Encoder, output: AttributeOutput, carried: Tensor, known: Tensor, roles: Roles, counts: Counts
+    ) -> Losses:
+        """Losses of one worker's part of a batch.
+
+        Args:
+            encoder: the one that made ``output``.
+            output: of B images.
+            carried: B×ΣM bool labels.
+            known: B×A bool, attributes that are labelled at all; the others are masked.
+            roles: over these B images.
+            counts: of the whole global batch.
+        """
+        config = self.config
+        classification = self._classification(output.logits.float(), carried, known) / max(counts.labels, 1)
+        with_negative = roles.negative >= 0
+        images = torch.cat([roles.anchor, roles.negative[with_negative]])
+        classes = torch.cat([roles.class_index, roles.class_index[with_negative]])
+        if encoder.has_classes:
+            vectors = encoder.classes(output, ClassPairs(images, classes))
+        else:
+            vectors = output.embeddings[images, self.attribute_of_class[classes]]
+        unit = F.normalize(vectors.float(), dim=-1)
+        anchors, negatives = unit.split([len(roles.anchor), int(with_negative.sum())])
+        sums, seen = self.prototypes.batch_sums(anchors, roles.class_index)
+        anchor, class_index = anchors[with_negative], roles.class_index[with_negative]
+        away = (anchor * negatives).sum(-1)  # s(a, n)
+        near = (anchor * self.prototypes()[class_index]).sum(-1)  # s(a, prototype)
+        hinge = (config.margin + away - near).clamp(min=0)
+        prototype = (hinge * self.prototypes.seen[class_index]).sum() / max(counts.anchors, 1)
+        position = roles.positive[with_negative]
+        pair = (anchor * anchors[position.clamp(min=0)]).sum(-1)  # s(a, p)
+        hinge = (config.margin + away - pair).clamp(min=0)
+        instance = (hinge * (position >= 0)).sum() / max(counts.triplets, 1)
+        return Losses(
+            config.classification * classification, config.prototype * prototype, config.instance * instance, sums, seen
+        )
+
+    def _classification(self, logits: Tensor, carried: Tensor, known: Tensor) -> Tensor:
+        """Eq. 7, summed over classes and labelled (image, attribute) pairs; missing labels are masked."""
+        target = carried.float()
+        if self.config.smoothing:
+            target = target * (1 - self.config.smoothing) + self.config.smoothing / self.sizes
+        loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight, reduction="none")
+        return (loss * known[:, self.attribute_of_class]).sum()
+
+
+def label_ratio(carried: Tensor, known: Tensor, attribute_of_class: Tensor) -> Tensor:
+    """w_p of the supplement: per attribute the mean ratio of negative to positive labels -> ΣM.
+
+    ``carried`` N×ΣM and ``known`` N×A, bool; classes that nobody carries stay out of the mean.
+    """
+    positive = carried.sum(0).float()
+    negative = known.sum(0).float()[attribute_of_class] - positive
+    ratio = torch.where(positive > 0, negative / positive.clamp(min=1), torch.nan)
+    attributes = int(attribute_of_class.max()) + 1
+    means = torch.stack([ratio[attribute_of_class == n].nanmean() for n in range(attributes)]).nan_to_num(1.0)
+    return means.clamp(min=1e-3)[attribute_of_class]
