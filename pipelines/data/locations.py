@@ -1,0 +1,109 @@
+"""Reading a picture by its location: below declared roots, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+from pyarrow import fs
+
+from model.errors import ImageError
+
+from .files import locate
+from .limits import LIMITS, ImageLimits
+
+
+def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> bytes:
+    """The bytes at a location.
+
+    Args:
+        uri: a path relative to a root (the first root that has it wins), an absolute path, a ``file://`` address
+            or an ``s3://`` address. The latter three must lie below one of the roots.
+        roots: declared folders, local or ``s3://bucket/prefix``. Links are followed only as long as they stay
+            below the same root.
+        limits: a file above ``max_bytes`` is not read.
+
+    Raises:
+        ImageError: ``NOT_FOUND``, ``OUTSIDE_ROOTS`` or ``TOO_LARGE``.
+    """
+    if not roots:
+        raise _outside(uri, "no root is declared; name the folder that holds the pictures")
+    scheme, _, rest = uri.partition("://")
+    if not rest:
+        scheme, rest = "", uri
+    if scheme not in ("", "file", "s3"):
+        raise _outside(uri, f"{scheme}:// is not read; put the pictures below a declared root")
+    if scheme == "file":
+        rest = unquote(urlsplit(uri).path)
+    if not rest or "\0" in rest:
+        raise ImageError("NOT_FOUND", f"{uri!r} is no location of a picture")
+    if ".." in rest.replace("\\", "/").split("/"):
+        raise _outside(uri, "a location must not contain '..'")
+    if scheme == "s3":
+        return _read_s3(uri, rest, [root for root in roots if root.startswith("s3://")], limits)
+    absolute = os.path.isabs(rest)
+    for root in roots:
+        if not root.startswith("s3://"):
+            data = _read_local(rest, root.removeprefix("file://"), limits)
+        elif not absolute:
+            data = _read(*_below(root, rest), uri, limits)
+        else:
+            continue
+        if data is not None:
+            return data
+    if absolute and not any(_inside(rest, root) for root in roots if not root.startswith("s3://")):
+        raise _outside(uri, f"it is not below a declared root ({', '.join(roots)})")
+    raise ImageError("NOT_FOUND", f"{uri!r} is not found below {', '.join(roots)}")
+
+
+def _read_local(path: str, root: str, limits: ImageLimits) -> bytes | None:
+    """The file's bytes; None if this root does not have it. Raises for a link that leads out of the root."""
+    base = os.path.realpath(root)
+    if os.path.isabs(path) and not _inside(path, root):
+        return None
+    lexical = os.path.join(os.path.abspath(root), path)
+    real = os.path.realpath(lexical)
+    if os.path.commonpath((base, real)) != base:
+        raise _outside(path, "a link leads out of the declared root")
+    return _read(fs.LocalFileSystem(), real, path, limits)
+
+
+def _inside(path: str, root: str) -> bool:
+    """Whether an absolute path lies below the root, as written or as resolved."""
+    written = os.path.abspath(path)
+    bases = os.path.abspath(root.removeprefix("file://")), os.path.realpath(root.removeprefix("file://"))
+    return any(os.path.commonpath((base, written)) == base for base in bases)
+
+
+def _read_s3(uri: str, key: str, roots: Sequence[str], limits: ImageLimits) -> bytes:
+    for root in roots:
+        prefix = locate(root)[1]
+        if key == prefix or key.startswith(prefix + "/"):
+            data = _read(locate(root)[0], key, uri, limits)
+            if data is None:
+                raise ImageError("NOT_FOUND", f"{uri!r} is not found")
+            return data
+    raise _outside(uri, f"it is not below a declared root ({', '.join(roots) or 'none is on S3'})")
+
+
+def _below(root: str, path: str) -> tuple[fs.FileSystem, str]:
+    system, prefix = locate(root)
+    return system, f"{prefix}/{path}"
+
+
+def _read(system: fs.FileSystem, path: str, uri: str, limits: ImageLimits) -> bytes | None:
+    try:
+        info = system.get_file_info(path)
+        if info.type != fs.FileType.File:  # a folder, a device, a pipe: never opened
+            return None
+        if info.size > limits.max_bytes:
+            raise ImageError("TOO_LARGE", f"{uri!r} has {info.size:,} bytes; at most {limits.max_bytes:,}")
+        with system.open_input_stream(path) as stream:
+            return bytes(stream.read(limits.max_bytes + 1))
+    except OSError as error:
+        raise ImageError("NOT_FOUND", f"{uri!r} cannot be read ({error})") from error
+
+
+def _outside(uri: str, why: str) -> ImageError:
+    return ImageError("OUTSIDE_ROOTS", f"{uri!r}: {why}")

@@ -1,0 +1,96 @@
+"""Which files a path, pattern or folder stands for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines.data.files import find_sources
+from pipelines.errors import ManifestError
+
+from .s3_server import serve_s3
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (
+        "b.csv",
+        "a.PARQUET",
+        "deep/er/c.jsonl",
+        "deep/d.csv",
+        "photo.jpg",
+        "_tmp.csv",
+        ".hidden.csv",
+        "x[1].csv",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(folder: Path, *paths: str) -> list[str]:
+    return [os.path.relpath(source.path, folder) for source in find_sources(paths)]
+
+
+def test_a_folder_stands_for_its_manifests_at_any_depth(folder: Path) -> None:
+    assert names(folder, ".") == ["a.PARQUET", "b.csv", "deep/d.csv", "deep/er/c.jsonl", "x[1].csv"]
+    assert [source.kind for source in find_sources(["."])] == ["parquet", "csv", "csv", "jsonl", "csv"]
+
+
+def test_patterns_are_sorted_and_order_of_arguments_is_kept(folder: Path) -> None:
+    assert names(folder, "deep/**/*.*", "*.csv") == ["deep/d.csv", "deep/er/c.jsonl", "_tmp.csv", "b.csv", "x[1].csv"]
+
+
+def test_a_file_is_read_once_however_often_it_is_named(folder: Path) -> None:
+    assert names(folder, "b.csv", str(folder / "b.csv"), "b.*") == ["b.csv"]
+
+
+def test_a_name_that_looks_like_a_pattern_but_exists_is_a_name(folder: Path) -> None:
+    assert names(folder, "x[1].csv") == ["x[1].csv"]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("none.csv", "no such file"),
+        ("*.tsv", "no file matches"),
+        ("photo.jpg", "is a .parquet, .csv or .jsonl"),
+        ("empty", "holds no"),
+    ],
+)
+def test_what_stands_for_nothing_is_told(folder: Path, path: str, told: str) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(ManifestError, match=told) as caught:
+        find_sources([path])
+    assert path in str(caught.value)
+
+
+def test_no_path_at_all() -> None:
+    with pytest.raises(ManifestError, match="no manifest given"):
+        find_sources([])
+
+
+def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    objects = {
+        f"files/{name}": b"1" for name in ("a/1.csv", "a/2.csv", "a/10.csv", "a/b/3.csv", "a/p.jpg", "c/4.jsonl")
+    }
+    with serve_s3(objects) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+
+        def found(path: str) -> list[str]:
+            return [source.path.removeprefix("s3://files/") for source in find_sources([path])]
+
+        assert found("s3://files/a") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
+        assert found("s3://files/a/2.csv") == ["a/2.csv"]
+        assert found("s3://files/a/?.csv") == ["a/1.csv", "a/2.csv"]
+        assert found("s3://files/a/[!1]*.csv") == ["a/2.csv"]
+        assert found("s3://files/**/*.csv") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
+        for path in ("s3://files/none.csv", "s3://files/*.csv", "s3://files/a/p.jpg"):
+            with pytest.raises(ManifestError, match="s3://files"):
+                find_sources([path])
