@@ -1,0 +1,187 @@
+"""The committer: receipts -> one atomic commit per table, exactly once (design 4).
+
+A commit of several tables is not atomic, so their order and the sentinel make it so: every table gets the same mark,
+``items`` last. What ``items`` says holds; a table whose mark is another was changed by a commit that never ended, and
+`Committer` takes it back to the version that has the mark of ``items`` before it does anything else. The chunks of that
+commit are still pending by the ledger, so the next run embeds them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import lance
+import numpy as np
+import pyarrow as pa
+from lance.commit import CommitConflictError
+from lance.fragment import FragmentMetadata
+
+from pipelines.errors import StoreError
+
+from .datasets import read_fragments, write_rows
+from .generation import Generation
+from .lease import Lease
+from .naming import DEAD_LETTERS, ITEMS
+from .receipt import DeadLetter, Receipt
+from .schema import DEAD_LETTERS_SCHEMA, is_one_of
+from .sentinel import IS_SENTINEL, mark_sequence, new_mark, read_mark, sentinel_row
+from .store import Index
+
+_ATTEMPTS = 5
+
+
+class Committer:
+    """Commits to the tables of one generation.
+
+    Args:
+        index: to commit to.
+        generation: whose tables.
+        lease: of the index, held.
+
+    Raises:
+        StoreError: the tables contradict each other and cannot be repaired.
+    """
+
+    def __init__(self, index: Index, generation: Generation, lease: Lease) -> None:
+        self.index, self.generation, self._lease = index, generation, lease
+        self._datasets = {table: index.dataset(table, generation.name) for table in generation.committed_tables}
+        self.mark = read_mark(self._datasets[ITEMS])
+        for table in generation.committed_tables:
+            self._recover(table)
+
+    @property
+    def sequence(self) -> int:
+        """High-water mark: the greatest `sequence` of a committed receipt."""
+        return mark_sequence(self.mark)
+
+    @property
+    def datasets(self) -> dict[str, lance.LanceDataset]:
+        """The tables as last committed."""
+        return dict(self._datasets)
+
+    def commit(self, receipts: Sequence[Receipt]) -> None:
+        """Commit receipts: in every table old rows of their ids go and new ones come, at once.
+
+        Args:
+            receipts: no id in two of them.
+
+        Raises:
+            StoreError: another process has taken over, or changed the tables; or an id begins with a control character.
+        """
+        assert receipts
+        replaced = [item_id for receipt in receipts for item_id in receipt.replaced]
+        relabelled = [item_id for receipt in receipts for item_id in receipt.relabelled]
+        if min([*replaced, *relabelled], default=" ") < " ":
+            raise StoreError("an item_id is empty or begins with a control character; those are kept for the sentinel")
+        assert len({*replaced, *relabelled}) == len(replaced) + len(relabelled), "an id in two receipts"
+        mark = new_mark(max(self.sequence, *(receipt.sequence for receipt in receipts)))
+        for table in self.generation.committed_tables:
+            gone = replaced if table not in (ITEMS, DEAD_LETTERS) else replaced + relabelled
+            new = [text for receipt in receipts for text in receipt.fragments.get(table, ())]
+            if table == DEAD_LETTERS:
+                new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
+            self._commit_table(table, gone, new, mark)
+        self.mark = mark
+
+    def refresh(self) -> None:
+        """Reopen the tables after a change that keeps their rows, such as an index."""
+        for table in self.generation.committed_tables:
+            self._reopen(table)
+
+    def _commit_table(self, table: str, gone: Sequence[str], new: Sequence[str], mark: str) -> None:
+        for _ in range(_ATTEMPTS):
+            dataset = self._datasets[table]
+            removed, updated = delete_rows(dataset, gone)
+            operation = lance.LanceOperation.Update(
+                removed_fragment_ids=removed,
+                updated_fragments=updated,
+                new_fragments=read_fragments([*new, *write_rows(dataset, sentinel_row(dataset.schema, mark))]),
+            )
+            try:
+                self._datasets[table] = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+                return
+            except CommitConflictError:
+                self._lease.check()
+                self._reopen(table)
+        raise StoreError(f"table {table} of {self.index.uri} kept changing under a commit; stop what else writes to it")
+
+    def _reopen(self, table: str) -> None:
+        """The latest version of a table, which must still be where this committer left it."""
+        dataset = self.index.dataset(table, self.generation.name)
+        if read_mark(dataset) != self.mark:
+            raise StoreError(
+                f"table {table} of {self.index.uri} was changed by another writer; nothing more is committed. "
+                "Stop it and run this command again: it repairs the table first"
+            )
+        self._datasets[table] = dataset
+
+    def _recover(self, table: str) -> None:
+        """Take a table back to the mark of ``items``, past the commit that never ended."""
+        dataset = self._datasets[table]
+        if read_mark(dataset) == self.mark:
+            return
+        for version in sorted((v["version"] for v in dataset.versions()), reverse=True):
+            before = self.index.dataset(table, self.generation.name, version)
+            if read_mark(before) == self.mark:
+                self._lease.check()
+                before.restore()
+                self._datasets[table] = self.index.dataset(table, self.generation.name)
+                assert read_mark(self._datasets[table]) == self.mark
+                return
+        raise StoreError(
+            f"table {table} of {self.index.uri} does not fit its items and no older version of it does; "
+            "publish an older snapshot, or ingest into a new index"
+        )
+
+    def _dead_letters(self, letters: Sequence[DeadLetter]) -> tuple[str, ...]:
+        """Fragments of the letters, each with the number of its attempt (1, 2, …)."""
+        dataset = self._datasets[DEAD_LETTERS]
+        ids = [letter.item_id for letter in letters]
+        if not ids:
+            return ()
+        earlier = dataset.to_table(columns=["item_id", "attempt"], filter=is_one_of("item_id", ids))
+        attempts = _greatest(earlier)
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "item_id": letter.item_id,
+                "attempt": attempts.get(letter.item_id, 0) + 1,
+                "stage": letter.stage,
+                "code": letter.code,
+                "message": letter.message,
+                "image_hash": letter.image_hash,
+                "created_at": now,
+            }
+            for letter in letters
+        ]
+        return write_rows(dataset, pa.Table.from_pylist(rows, schema=DEAD_LETTERS_SCHEMA))
+
+
+def delete_rows(dataset: lance.LanceDataset, item_ids: Sequence[str]) -> tuple[list[int], list[FragmentMetadata]]:
+    """Take the sentinel and all rows of these ids out, by deletion vectors that belong to no version yet.
+
+    Ids are compared as values, never as text of a query.
+
+    Returns:
+        ids of the fragments that keep no row, and the others that lose rows.
+    """
+    gone = IS_SENTINEL | is_one_of("item_id", item_ids)
+    found = dataset.scanner(columns=[], filter=gone, with_row_address=True).to_table()["_rowaddr"].to_numpy()
+    fragments, offsets = found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)
+    removed, updated = [], []
+    for number in np.unique(fragments).tolist():
+        fragment = dataset.get_fragment(number)
+        assert fragment is not None
+        rest = fragment.delete_rows(offsets[fragments == number].tolist())
+        if rest is None:
+            removed.append(number)
+        else:
+            updated.append(rest)
+    return removed, updated
+
+
+def _greatest(table: pa.Table) -> dict[str, int]:
+    """Item id -> its greatest attempt."""
+    grouped = table.group_by("item_id").aggregate([("attempt", "max")])
+    return dict(zip(grouped["item_id"].to_pylist(), grouped["attempt_max"].to_pylist(), strict=True))

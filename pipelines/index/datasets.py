@@ -1,0 +1,73 @@
+"""Lance datasets by address: open, create, write fragments. The only place that knows Lance's errors for these."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+import lance
+import pyarrow as pa
+from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
+from lance.fragment import FragmentMetadata, write_fragments
+
+from pipelines.errors import StoreError
+
+_RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+$")  # Lance ends its messages in its own source line
+
+
+def open_dataset(uri: str, version: int | None = None, session: Session | None = None) -> lance.LanceDataset:
+    """Open a dataset at a version (None = its latest).
+
+    Raises:
+        StoreError: there is none, or not this version of it.
+    """
+    try:
+        return lance.dataset(uri, version=version, session=session)
+    except (ValueError, OSError) as error:
+        at = "" if version is None else f" at version {version}"
+        raise StoreError(f"table {uri}{at} cannot be opened: {_first_line(error)}") from error
+
+
+def dataset_exists(uri: str) -> bool:
+    """Whether there is a dataset. Raises `StoreError` if its place cannot be reached."""
+    try:
+        lance.dataset(uri)
+    except ValueError as error:
+        if "not found" in str(error):
+            return False
+        raise StoreError(f"{uri} cannot be opened: {_first_line(error)}") from error
+    except OSError as error:
+        raise StoreError(f"{uri} cannot be reached: {_first_line(error)}") from error
+    return True
+
+
+def create_dataset(uri: str, rows: pa.Table) -> None:
+    """Create a dataset with its first rows; one that is there already is left as it is.
+
+    Raises:
+        StoreError: it cannot be written there.
+    """
+    if dataset_exists(uri):
+        return
+    try:
+        lance.write_dataset(rows, uri, mode="create")
+    except OSError as error:
+        if "already exists" not in str(error):  # else another process was faster
+            raise StoreError(f"{uri} cannot be written: {_first_line(error)}") from error
+
+
+def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> tuple[str, ...]:
+    """Write rows as fragments that belong to no version yet -> their descriptions (JSON), for a `Receipt`."""
+    if rows.num_rows == 0:
+        return ()
+    return tuple(json.dumps(f.to_json()) for f in write_fragments(rows, dataset, schema=dataset.schema))
+
+
+def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:
+    """What `write_rows` described, for a commit."""
+    return [FragmentMetadata.from_json(text) for text in descriptions]
+
+
+def _first_line(error: Exception) -> str:
+    return _RUST_SOURCE.sub("", str(error).splitlines()[0])

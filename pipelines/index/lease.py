@@ -1,0 +1,155 @@
+"""The lease of an index: whoever holds it is its one committer.
+
+It is a row in a small Lance table, so that taking it is atomic wherever an index can lie, object stores included: each
+change takes the row out and puts another in, and of two such changes Lance refuses the later one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+
+import lance
+import pyarrow as pa
+from lance.commit import CommitConflictError
+
+from pipelines.errors import StoreError
+
+from .datasets import create_dataset, open_dataset, read_fragments, write_rows
+
+BEAT_SECONDS = 20.0
+# Without a beat for this long, a holder is taken for dead wherever it ran.
+EXPIRY = timedelta(seconds=6 * BEAT_SECONDS)
+_VERSIONS_KEPT = timedelta(minutes=10)
+
+_SCHEMA = pa.schema(
+    [
+        pa.field("token", pa.string(), nullable=False),  # "": nobody holds it
+        pa.field("host", pa.string(), nullable=False),
+        pa.field("pid", pa.int64(), nullable=False),
+        pa.field("beat", pa.timestamp("us", "UTC"), nullable=False),
+    ]
+)
+_held_here: set[str] = set()
+
+
+class Lease:
+    """A context in which this process is the index's one committer.
+
+    The lease of a process that died on this machine is taken over at once, that of any other after `EXPIRY` without
+    a beat. A holder that was taken over by mistake (it was suspended, say) finds out when it next commits: by its
+    `check`, and in any case by the sentinel of the tables.
+
+    Args:
+        uri: of the index, which must exist.
+
+    Raises:
+        StoreError: on entering, if another process holds it; names the process.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._index, self._uri = uri, f"{uri}/lease.lance"
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._beats = threading.Thread(target=self._keep, name="duet-lease", daemon=True)
+
+    def __enter__(self) -> Lease:
+        create_dataset(self._uri, _row(""))
+        try:
+            self._swap(_row(self._token), expected=None)
+        except CommitConflictError as error:
+            raise StoreError(
+                f"another process just took the index {self._index}; wait until it has finished"
+            ) from error
+        _held_here.add(self._token)
+        self._beats.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._beats.join()
+        _held_here.discard(self._token)
+        with suppress(StoreError, OSError):  # taken over, or out of reach: there is nothing left to give back
+            self._swap(_row(""), expected=self._token)
+
+    def check(self) -> None:
+        """Raise `StoreError` unless this process still holds the lease."""
+        holder = _read(open_dataset(self._uri))
+        if holder["token"] != self._token:
+            raise StoreError(
+                f"the index {self._index} was taken over by {_name(holder)}; this run commits nothing more"
+            )
+
+    def _keep(self) -> None:
+        while not self._stop.wait(BEAT_SECONDS):
+            try:
+                self._swap(_row(self._token), expected=self._token)
+            except StoreError:
+                return  # taken over; `check` tells the committer
+            except OSError:
+                continue  # the store hiccups; `EXPIRY` leaves room for some beats
+
+    def _swap(self, row: pa.Table, expected: str | None) -> None:
+        """Put `row` in the place of the row of `expected`; None = of nobody, or of somebody dead."""
+        dataset = open_dataset(self._uri)
+        holder = _read(dataset)
+        if expected is None and _lives(holder):
+            raise StoreError(
+                f"the index {self._index} is being written by {_name(holder)}; wait until it has finished, or stop it"
+            )
+        if expected is not None and holder["token"] != expected:
+            raise StoreError(f"the lease of {self._index} is held by {_name(holder)}")
+        operation = lance.LanceOperation.Update(
+            removed_fragment_ids=[fragment.fragment_id for fragment in dataset.get_fragments()],
+            new_fragments=read_fragments(write_rows(dataset, row)),
+        )
+        committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+        if committed.version % 64 == 0:
+            committed.cleanup_old_versions(_VERSIONS_KEPT)
+
+
+def _row(token: str) -> pa.Table:
+    row = {"token": token, "host": socket.gethostname(), "pid": os.getpid(), "beat": datetime.now(UTC)}
+    return pa.Table.from_pylist([row], schema=_SCHEMA)
+
+
+def _read(dataset: lance.LanceDataset) -> dict[str, object]:
+    rows: list[dict[str, object]] = dataset.to_table().to_pylist()
+    assert len(rows) == 1, f"{dataset.uri} has {len(rows)} rows"
+    return rows[0]
+
+
+def _lives(holder: dict[str, object]) -> bool:
+    if not holder["token"]:
+        return False
+    if holder["host"] == socket.gethostname():
+        pid = holder["pid"]
+        assert isinstance(pid, int)
+        if pid == os.getpid():  # in a container that was started again, a dead holder had our own number
+            return holder["token"] in _held_here
+        if not _is_running(pid):
+            return False
+    beat = holder["beat"]
+    assert isinstance(beat, datetime)
+    return datetime.now(UTC) - beat < EXPIRY
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _name(holder: dict[str, object]) -> str:
+    return f"process {holder['pid']} on {holder['host']}" if holder["token"] else "nobody"

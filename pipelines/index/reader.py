@@ -1,0 +1,97 @@
+"""Reading one snapshot: pinned versions, which no later commit can change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lance
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
+from .schema import LIVE, NO_FIELD, is_one_of
+from .snapshot import Snapshot
+
+Open = Callable[[str, int], lance.LanceDataset]
+
+
+class SnapshotReader:
+    """An immutable view of a snapshot; rows come in no particular order.
+
+    Threads may share one. Processes may not inherit one by fork (Lance is not fork-safe).
+
+    Attributes:
+        snapshot: what is read.
+    """
+
+    def __init__(self, snapshot: Snapshot, open_table: Open) -> None:
+        self.snapshot = snapshot
+        self._open = open_table
+        self._datasets: dict[str, lance.LanceDataset] = {}
+
+    def dataset(self, table: str) -> lance.LanceDataset:
+        """A table (`pipelines.index.naming`) at its pinned version, for index searches.
+
+        It holds the sentinel: filter with `pipelines.index.schema.LIVE`. A vector search never finds it, since its
+        embedding is null.
+        """
+        if table not in self._datasets:
+            self._datasets[table] = self._open(table, self.snapshot.versions[table])
+        return self._datasets[table]
+
+    def items(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The items (N rows); None = all columns but the thumbnail."""
+        dataset = self.dataset(ITEMS)
+        names = [n for n in dataset.schema.names if n != "thumbnail"] if columns is None else list(columns)
+        return _plain_metadata(dataset.to_table(columns=names, filter=LIVE))
+
+    def item(self, item_id: str) -> dict[str, Any] | None:
+        """One item with all its columns; None if the snapshot has none of that id."""
+        rows = self.dataset(ITEMS).to_table(filter=LIVE & (pc.field("item_id") == item_id))
+        found = _plain_metadata(rows).to_pylist()
+        return found[0] if found else None
+
+    def attribute(self, name: str) -> pa.Table:
+        """An attribute's embeddings: item_id, embedding f16[D], classes, probabilities; N rows."""
+        return self.dataset(attribute_table(name)).to_table(filter=LIVE)
+
+    def class_rows(self, attribute: str, classes: Sequence[str] | None = None) -> pa.Table:
+        """Class embeddings: class, item_id, embedding f16[D], probability, other_classes; None = all classes.
+
+        Only where `snapshot.has_classes`.
+        """
+        assert self.snapshot.has_classes, "this encoder has no class level"
+        wanted = LIVE if classes is None else LIVE & is_one_of("class", classes)
+        return self.dataset(class_table(attribute)).to_table(filter=wanted)
+
+    def global_rows(self) -> pa.Table | None:
+        """Global embeddings: item_id, embedding f16[r]; None for an encoder without a global head."""
+        return None if self.snapshot.global_width is None else self.dataset(GLOBAL).to_table(filter=LIVE)
+
+    def prototypes(self) -> pa.Table:
+        """Class means: attribute, class, attribute_embedding f32[D], class_embedding f32[D] or null, count."""
+        return self.dataset(PROTOTYPES).to_table()
+
+
+def _plain_metadata(table: pa.Table) -> pa.Table:
+    """Without the field that stands in for no metadata."""
+    if "metadata" not in table.column_names:
+        return table
+    position = table.column_names.index("metadata")
+    kind = table.schema.field(position).type
+    if kind.get_field_index(NO_FIELD.name) < 0:
+        return table
+    fields = [field for field in kind if field.name != NO_FIELD.name]
+    chunks = [
+        pa.StructArray.from_arrays(
+            [pc.struct_field(chunk, [kind.get_field_index(field.name)]) for field in fields],
+            fields=fields,
+            mask=chunk.is_null(),
+        )
+        if fields
+        else pa.array([None if value is None else {} for value in chunk.to_pylist()], pa.struct([]))
+        for chunk in table["metadata"].chunks
+    ]
+    column = pa.chunked_array(chunks, pa.struct(fields))
+    return table.set_column(position, pa.field("metadata", pa.struct(fields)), column)

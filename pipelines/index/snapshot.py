@@ -1,0 +1,93 @@
+"""Snapshots: published, immutable sets of table versions; the only thing that readers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from model.preparation import ImagePreparation
+from model.taxonomy import Taxonomy
+
+from .generation import Generation
+from .naming import ITEMS
+from .schema import SNAPSHOTS_SCHEMA
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A row of ``snapshots``, with what its generation says.
+
+    Args:
+        snapshot_id: ``s`` and eight digits; later ones are greater.
+        generation: name of the generation.
+        sequence: high-water mark of the items' `sequence`: how fresh it is.
+        versions: table name -> version.
+        counts: table name -> rows, without the sentinel.
+        model_digest: of the checkpoint that embeds queries for it.
+        checkpoint_uri: where that checkpoint lies.
+        published_at: in UTC.
+        taxonomy: attributes and classes of the encoder.
+        preparation: of pictures, before the encoder.
+        width: D of attribute and class embeddings.
+        global_width: r of global embeddings; None where there are none.
+        has_classes: whether there is a class level.
+    """
+
+    snapshot_id: str
+    generation: str
+    sequence: int
+    versions: Mapping[str, int]
+    counts: Mapping[str, int]
+    model_digest: str
+    checkpoint_uri: str
+    published_at: datetime
+    taxonomy: Taxonomy
+    preparation: ImagePreparation
+    width: int
+    global_width: int | None
+    has_classes: bool
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return self.counts[ITEMS]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], generation: Generation) -> Snapshot:
+        """Read a row of ``snapshots``."""
+        assert row["generation"] == generation.name
+        return cls(
+            row["snapshot_id"],
+            row["generation"],
+            row["sequence"],
+            {entry["table"]: entry["version"] for entry in row["tables"]},
+            {entry["table"]: entry["rows"] for entry in row["tables"]},
+            row["model_digest"],
+            row["checkpoint_uri"],
+            row["published_at"],
+            generation.taxonomy,
+            generation.preparation,
+            generation.width,
+            generation.global_width,
+            generation.has_classes,
+        )
+
+    def to_row(self) -> pa.Table:
+        """The row of ``snapshots``."""
+        row = {
+            "snapshot_id": self.snapshot_id,
+            "generation": self.generation,
+            "sequence": self.sequence,
+            "tables": [
+                {"table": table, "version": version, "rows": self.counts[table]}
+                for table, version in self.versions.items()
+            ],
+            "model_digest": self.model_digest,
+            "checkpoint_uri": self.checkpoint_uri,
+            "published_at": self.published_at,
+        }
+        return pa.Table.from_pylist([row], schema=SNAPSHOTS_SCHEMA)

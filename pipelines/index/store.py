@@ -1,0 +1,144 @@
+"""An index: one folder (or S3 prefix) of LanceDB tables.
+
+    generations.lance               which encoders embedded into it
+    snapshots.lance                 what is published, in order; readers follow the last row
+    lease.lance                     who may commit
+    <generation>.<table>.lance      the tables of each generation (`pipelines.index.schema`)
+
+Every table can be read with plain LanceDB (``lancedb.connect(uri).open_table(...)``); leave out the sentinel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lance
+import pyarrow as pa
+from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
+
+from model.checkpoint import Checkpoint
+from pipelines.errors import StoreError
+
+from .datasets import create_dataset, dataset_exists, open_dataset
+from .generation import Generation, prototype_rows
+from .naming import ITEMS, PROTOTYPES
+from .reader import SnapshotReader
+from .schema import GENERATIONS_SCHEMA, SNAPSHOTS_SCHEMA
+from .sentinel import FIRST_MARK, sentinel_row
+from .snapshot import Snapshot
+
+
+class Index:
+    """Make one with `Index.open` or `Index.create`. Reading needs no lease; writing does (`Lease`, `Committer`).
+
+    Attributes:
+        uri: absolute folder, or ``s3://bucket/prefix``.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._session = Session()  # caches of file metadata and indices, shared by all tables
+        self._generations: dict[str, Generation] = {}
+
+    @classmethod
+    def open(cls, uri: str | Path) -> Index:
+        """Open an index. Raises `StoreError` if there is none."""
+        index = cls(index_uri(uri))
+        if not dataset_exists(index.table_uri("snapshots")):
+            raise StoreError(f"there is no index at {index.uri}; `duet ingest` makes one")
+        return index
+
+    @classmethod
+    def create(cls, uri: str | Path) -> Index:
+        """Open an index, or make an empty one. Raises `StoreError` if it cannot be written there."""
+        index = cls(index_uri(uri))
+        create_dataset(index.table_uri("generations"), GENERATIONS_SCHEMA.empty_table())
+        create_dataset(index.table_uri("snapshots"), SNAPSHOTS_SCHEMA.empty_table())
+        return index
+
+    def table_uri(self, table: str, generation: str | None = None) -> str:
+        """Where a table lies."""
+        return f"{self.uri}/{table}.lance" if generation is None else f"{self.uri}/{generation}.{table}.lance"
+
+    def dataset(self, table: str, generation: str | None = None, version: int | None = None) -> lance.LanceDataset:
+        """A table as a Lance dataset, at a version (None = its latest, which may be half of a commit)."""
+        return open_dataset(self.table_uri(table, generation), version, self._session)
+
+    def generations(self) -> tuple[Generation, ...]:
+        """All generations, oldest first."""
+        rows = self.dataset("generations").to_table().to_pylist()
+        self._generations = {row["generation"]: Generation.from_row(row) for row in rows}
+        return tuple(self._generations.values())
+
+    def generation(self, name: str) -> Generation:
+        """One generation. Raises `StoreError` if there is none of that name."""
+        if name not in self._generations:
+            self.generations()
+        if name not in self._generations:
+            known = ", ".join(self._generations) or "none"
+            raise StoreError(f"the index {self.uri} has no generation {name!r}; it has: {known}")
+        return self._generations[name]
+
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """All snapshots, oldest first."""
+        return tuple(self._snapshot(row) for row in self.dataset("snapshots").to_table().to_pylist())
+
+    def latest(self) -> Snapshot | None:
+        """The published snapshot; None while there is none."""
+        dataset = self.dataset("snapshots")
+        count = dataset.count_rows()
+        return self._snapshot(dataset.take([count - 1]).to_pylist()[0]) if count else None
+
+    def snapshot(self, snapshot_id: str) -> Snapshot:
+        """One snapshot. Raises `StoreError` if there is none of that id."""
+        for snapshot in self.snapshots():
+            if snapshot.snapshot_id == snapshot_id:
+                return snapshot
+        raise StoreError(f"the index {self.uri} has no snapshot {snapshot_id!r}")
+
+    def reader(self, snapshot: Snapshot) -> SnapshotReader:
+        """An immutable view of a snapshot."""
+        return SnapshotReader(snapshot, lambda table, version: self.dataset(table, snapshot.generation, version))
+
+    def create_generation(
+        self, checkpoint: Checkpoint, checkpoint_uri: str, metadata: tuple[pa.Field, ...] = ()
+    ) -> Generation:
+        """The generation of a checkpoint, made if it is not there; call it under the lease.
+
+        Args:
+            checkpoint: whose prototypes are written with it.
+            checkpoint_uri: where it lies.
+            metadata: columns of the manifest; those that ``items`` lacks are added to it, null for older items.
+        """
+        generation = Generation.of(checkpoint, checkpoint_uri)
+        for table, schema in generation.schemas(metadata).items():
+            rows = prototype_rows(checkpoint) if table == PROTOTYPES else sentinel_row(schema, FIRST_MARK)
+            create_dataset(self.table_uri(table, generation.name), rows)
+        self._add_metadata(generation, metadata)
+        if generation.name not in {g.name for g in self.generations()}:  # last: what is listed is whole
+            lance.write_dataset(generation.to_row(), self.table_uri("generations"), mode="append")
+        return self.generation(generation.name)
+
+    def _add_metadata(self, generation: Generation, metadata: tuple[pa.Field, ...]) -> None:
+        items = self.dataset(ITEMS, generation.name)
+        have = {field.name for field in items.schema.field("metadata").type}
+        new = [pa.field(field.name, field.type) for field in metadata if field.name not in have]
+        if new:
+            items.add_columns(pa.schema([pa.field("metadata", pa.struct(new))]))
+
+    def _snapshot(self, row: dict[str, Any]) -> Snapshot:
+        return Snapshot.from_row(row, self.generation(row["generation"]))
+
+
+def index_uri(uri: str | Path) -> str:
+    """An index's address in one spelling: absolute folders, ``s3://`` without a slash at the end."""
+    text = str(uri)
+    if text.startswith("s3://"):
+        return text.rstrip("/")
+    if "://" in text:
+        raise StoreError(f"an index lies in a local folder or below s3://; not {text}")
+    path = Path(text).absolute()
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path} is a file; an index is a folder")
+    return str(path)
