@@ -1,0 +1,199 @@
+"""The items of a snapshot as candidates: who is one, what each carries, and how similar each is to a query.
+
+Everything here is exact. Arrays are over the snapshot's N items in one order, their *positions* 0..N−1.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.errors import StoreError
+from pipelines.index.naming import GLOBAL, attribute_table, class_table
+from pipelines.index.schema import LIVE
+
+from .carried import CarriedClasses
+from .filters import Filter, filter_mask
+from .matrices import EmbeddingColumn, MatrixCache, embeddings
+from .ranking import id_ranks
+from .reader import Reader
+
+
+class Candidates:
+    """One snapshot's items; what is read of it stays, embeddings as far as the cache's budget goes. Thread-safe.
+
+    Args:
+        reader: of the snapshot.
+        cache: for embeddings; may be shared with other snapshots.
+    """
+
+    def __init__(self, reader: Reader, cache: MatrixCache) -> None:
+        self._reader, self._cache = reader, cache
+        self.taxonomy = reader.snapshot.taxonomy
+        table = reader.items(["item_id", "image_uri", "metadata"]).combine_chunks()
+        self._ids = table.column("item_id").combine_chunks()
+        self._uris = table.column("image_uri")
+        self.metadata = _columns(table.column("metadata"))
+        self._read: dict[int, CarriedClasses] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def warm(self) -> None:
+        """Read ahead everything but embeddings."""
+        assert self.id_ranks is not None
+        for n in range(len(self.taxonomy.attributes)):
+            self._carried(n)
+
+    @cached_property
+    def id_ranks(self) -> NDArray[np.int64]:
+        """N, each id's place among the sorted ids: the tie-breaker."""
+        return id_ranks(self._ids.to_pylist())
+
+    def find(self, item_id: str) -> int | None:
+        """Position of an item; None if the snapshot has none of that id."""
+        position = pc.index(self._ids, pa.scalar(item_id, self._ids.type)).as_py()
+        return None if position < 0 else position
+
+    def item_id(self, position: int) -> str:
+        """The id of an item."""
+        return self._ids[position].as_py()
+
+    def image_uri(self, position: int) -> str:
+        """Where an item's picture lies; "" if the catalogue itself holds it."""
+        return self._uris[position].as_py() or ""
+
+    def metadata_of(self, position: int) -> dict[str, Any]:
+        """An item's metadata, without what is missing."""
+        row = self.metadata.slice(position, 1).to_pylist()[0] if self.metadata.num_columns else {}
+        return {name: value for name, value in row.items() if value is not None}
+
+    def allowed(self, filter_: Filter | None, excluded: Sequence[int], leave_out: int | None) -> NDArray[np.int64]:
+        """Positions of the candidates.
+
+        Args:
+            filter_: as `check_filter` returned it.
+            excluded: class indices that a candidate must not carry.
+            leave_out: position of the query item.
+        """
+        mask = np.ones(len(self), np.bool_) if filter_ is None else filter_mask(filter_, self.metadata).copy()
+        for class_index in excluded:
+            mask &= ~self.carry(class_index)
+        if leave_out is not None:
+            mask[leave_out] = False
+        return np.flatnonzero(mask)
+
+    def carry(self, class_index: int) -> NDArray[np.bool_]:
+        """Which items are predicted to carry a class: N bool."""
+        n = self.taxonomy.attribute_of_class[class_index]
+        return self._carried(n).carry(class_index - self.taxonomy.offsets[n])
+
+    def carried_by(self, n: int, position: int) -> dict[int, float]:
+        """Class indices of the n-th attribute that an item carries, with their probabilities."""
+        offset = self.taxonomy.offsets[n]
+        return {offset + code: probability for code, probability in self._carried(n).of(position).items()}
+
+    def attribute_similarity(self, n: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine with the items' embeddings of the n-th attribute -> N."""
+        table = attribute_table(self.taxonomy.names[n])
+        return self._spread(self._column(table, len(self), self._reader.snapshot.width), query)
+
+    def global_similarity(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine with the items' global embeddings -> N."""
+        width = self._reader.snapshot.global_width
+        assert width is not None
+        return self._spread(self._column(GLOBAL, len(self), width), query)
+
+    def class_similarity(self, class_index: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine with the items' embeddings of a class -> N, NaN for items that do not carry it."""
+        attribute, name = self.taxonomy.class_name(class_index)
+        carry, of_class = self.carry(class_index), LIVE & (pc.field("class") == name)
+        column = self._column(class_table(attribute), int(carry.sum()), self._reader.snapshot.width, of_class, name)
+        similarity = self._spread(column, query)
+        if not np.array_equal(carry, ~np.isnan(similarity)):
+            raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
+        return similarity
+
+    def attribute_embedding(self, n: int, item_id: str) -> NDArray[np.float32]:
+        """An item's embedding of the n-th attribute -> D, as it is stored."""
+        rows = self._rows_of(attribute_table(self.taxonomy.names[n]), ["embedding"], item_id)
+        if rows.num_rows != 1:
+            raise StoreError(f"item {item_id!r} has {rows.num_rows} rows of attribute {self.taxonomy.names[n]!r}")
+        return self._vectors(rows)[0]
+
+    def class_embeddings(self, n: int, item_id: str) -> dict[int, NDArray[np.float32]]:
+        """An item's class embeddings of the n-th attribute, by class index, as they are stored."""
+        name = self.taxonomy.names[n]
+        rows = self._rows_of(class_table(name), ["class", "embedding"], item_id)
+        indices = [self.taxonomy.class_index(name, label) for label in rows.column("class").to_pylist()]
+        return dict(zip(indices, self._vectors(rows), strict=True))
+
+    def _vectors(self, rows: pa.Table) -> NDArray[np.float32]:
+        column = rows.column("embedding").combine_chunks()
+        return embeddings(column, self._reader.snapshot.width).astype(np.float32)
+
+    def _rows_of(self, table: str, columns: list[str], item_id: str) -> pa.Table:
+        return self._table(table, columns, pc.field("item_id") == item_id)
+
+    def _spread(self, column: EmbeddingColumn, query: NDArray[np.float32]) -> NDArray[np.float32]:
+        position, similarity = column.similarities(query)
+        result = np.full(len(self), np.nan, np.float32)
+        result[position] = similarity
+        return result
+
+    def _carried(self, n: int) -> CarriedClasses:
+        if n not in self._read:
+            with self._lock:
+                attribute = self.taxonomy.attributes[n]
+                table = attribute_table(attribute.name)
+                rows = self._table(table, ["item_id", "classes", "probabilities"], LIVE)
+                position = self._locate(table, rows.column("item_id"))
+                if len(position) != len(self):
+                    raise StoreError(f"table {table} has {len(position)} rows for {len(self)} items")
+                self._read[n] = CarriedClasses.read(rows, position, attribute.classes)
+        return self._read[n]
+
+    def _locate(self, table: str, item_ids: pa.ChunkedArray) -> NDArray[np.int64]:
+        """Positions of ids; they must be known and each there once."""
+        found = pc.index_in(item_ids, value_set=self._ids)
+        if found.null_count or pc.count_distinct(found).as_py() != len(found):
+            raise StoreError(f"table {table} has rows of unknown items, or two of one item")
+        return found.to_numpy().astype(np.int64)
+
+    def _column(self, table: str, count: int, width: int, where: Any = LIVE, *key: str) -> EmbeddingColumn:
+        return EmbeddingColumn(
+            key=(self._reader.snapshot.snapshot_id, table, *key),
+            count=count,
+            width=width,
+            scan=lambda: self._scan(table, ["item_id", "embedding"], where),
+            locate=lambda ids: self._locate(table, ids),
+            cache=self._cache,
+        )
+
+    def _scan(self, table: str, columns: list[str], where: Any) -> Any:
+        return self._reader.dataset(table).to_batches(columns=columns, filter=where)
+
+    def _table(self, table: str, columns: list[str], where: Any) -> pa.Table:
+        batches = list(self._scan(table, columns, where))
+        if batches:
+            return pa.Table.from_batches(batches)
+        schema = self._reader.dataset(table).schema
+        return pa.schema([schema.field(column) for column in columns]).empty_table()
+
+
+def _columns(structs: pa.ChunkedArray) -> pa.Table:
+    """A column of structs as a table."""
+    rows = structs.combine_chunks()
+    columns = {field.name: pc.struct_field(rows, [n]) for n, field in enumerate(rows.type)}
+    for name, column in columns.items():
+        if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python's times have microseconds
+            columns[name] = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return pa.table(columns)

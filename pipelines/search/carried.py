@@ -1,0 +1,62 @@
+"""Which items are predicted to carry which classes of one attribute, and how probably."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.errors import StoreError
+
+
+@dataclass(frozen=True)
+class CarriedClasses:
+    """One attribute's predictions as (item, class, probability) triples, sorted by item.
+
+    Args:
+        count: N, items of the snapshot.
+        item: positions 0..N−1.
+        code: positions of the classes within the attribute.
+        probability: in [0, 1].
+    """
+
+    count: int
+    item: NDArray[np.int64]
+    code: NDArray[np.int64]
+    probability: NDArray[np.float32]
+
+    @classmethod
+    def read(cls, rows: pa.Table, position: NDArray[np.int64], classes: tuple[str, ...]) -> CarriedClasses:
+        """From an attribute table's columns ``classes`` and ``probabilities``.
+
+        Args:
+            rows: n of them.
+            position: n, each row's item.
+            classes: of the attribute, in the taxonomy's order.
+
+        Raises:
+            StoreError: a class that the taxonomy does not know, or lists that do not fit each other.
+        """
+        names = rows.column("classes").combine_chunks()
+        code = pc.index_in(pc.list_flatten(names), value_set=pa.array(classes, pa.string()))
+        probability = pc.list_flatten(rows.column("probabilities").combine_chunks())
+        if code.null_count or len(code) != len(probability):
+            raise StoreError("an attribute table's predicted classes do not fit its taxonomy; ingest it anew")
+        item = position[pc.list_parent_indices(names).to_numpy()]
+        order = np.lexsort((code.to_numpy(), item))
+        values = (item, code.to_numpy().astype(np.int64), probability.to_numpy().astype(np.float32))
+        return cls(len(position), *(value[order] for value in values))
+
+    def carry(self, code: int) -> NDArray[np.bool_]:
+        """Which items carry a class: N bool."""
+        result = np.zeros(self.count, np.bool_)
+        result[self.item[self.code == code]] = True
+        return result
+
+    def of(self, item: int) -> dict[int, float]:
+        """One item's classes (codes) with their probabilities."""
+        start, end = np.searchsorted(self.item, (item, item + 1))
+        return dict(zip(self.code[start:end].tolist(), self.probability[start:end].tolist(), strict=True))

@@ -1,0 +1,199 @@
+"""From a raw request to a plan: everything is checked against what the snapshot lets one ask.
+
+Needs no index, model or server: a `Scope` is enough.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Sequence
+
+from model.errors import TaxonomyError
+from model.manipulation import Change, Operation
+from model.taxonomy import Taxonomy
+from pipelines.errors import RequestError
+
+from .filters import check_filter
+from .limits import DEFAULT_PAGE_SIZE, Limits
+from .paging import PageTokens
+from .plan import Condition, Plan, QueryKind, Scope
+from .request import AttributeCondition, Manipulation, SearchRequest
+
+
+def make_plan(request: SearchRequest, scope: Scope, limits: Limits, tokens: PageTokens) -> Plan:
+    """Check a request against what the snapshot lets one ask.
+
+    Raises:
+        RequestError: with a stable reason and the path of the field at fault; unknown names list the known ones.
+    """
+    query = _query(request, limits)
+    conditions = _conditions(request.attributes, query, scope.taxonomy, limits)
+    changes = _changes(request.manipulations, query, scope, limits)
+    if query is QueryKind.PROTOTYPES and not any(condition.ranks for condition in conditions):
+        message = "nothing to rank by: give an image, an item_id, or an attribute with classes"
+        raise RequestError("QUERY_REQUIRED", message)
+    return Plan(
+        snapshot_id=scope.snapshot_id,
+        taxonomy=scope.taxonomy,
+        query=query,
+        image=request.image,
+        item_id=request.item_id,
+        conditions=conditions,
+        changes=changes,
+        filter=None if request.filter is None else check_filter(request.filter, scope.metadata, limits),
+        offset=_offset(request, scope, tokens),
+        page_size=page_size(request.page_size, limits),
+        digest=request.digest,
+    )
+
+
+def page_size(asked: int, limits: Limits) -> int:
+    """0 = the default; more than the limit = the limit; negative is refused."""
+    if asked < 0:
+        raise RequestError("PAGE_SIZE_NEGATIVE", f"page_size is {asked}; give 0 for the default", "page_size")
+    return min(asked or DEFAULT_PAGE_SIZE, limits.page_size)
+
+
+def check_item_id(item_id: str, limits: Limits, path: str) -> None:
+    """Raises `RequestError` for an id that no item can have."""
+    if not item_id:
+        raise RequestError("ITEM_ID_INVALID", "the item_id is empty", path)
+    if len(item_id) > limits.text_length:
+        raise RequestError("TEXT_TOO_LONG", f"an item_id has at most {limits.text_length} characters", path)
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in item_id):
+        raise RequestError("ITEM_ID_INVALID", f"the item_id {item_id!r} has a control character", path)
+
+
+def _query(request: SearchRequest, limits: Limits) -> QueryKind:
+    if request.image is not None and request.item_id is not None:
+        raise RequestError("QUERY_AMBIGUOUS", "give an image or an item_id, not both", "image")
+    if request.image is not None:
+        return QueryKind.IMAGE
+    if request.item_id is not None:
+        check_item_id(request.item_id, limits, "item_id")
+        return QueryKind.ITEM
+    return QueryKind.PROTOTYPES
+
+
+def _conditions(
+    asked: Sequence[AttributeCondition], query: QueryKind, taxonomy: Taxonomy, limits: Limits
+) -> tuple[Condition, ...]:
+    _check_count(len(asked), limits.attribute_conditions, "attributes")
+    result: list[Condition] = []
+    for n, condition in enumerate(asked):
+        path = f"attributes[{n}]"
+        position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, condition.attribute)
+        if any(position == other.attribute for other in result):
+            message = f"attribute {condition.attribute!r} has two conditions; put them into one"
+            raise RequestError("DUPLICATE_ATTRIBUTE", message, f"{path}.attribute")
+        _check_count(
+            len(condition.classes) + len(condition.excluded_classes), limits.classes_per_condition, f"{path}.classes"
+        )
+        classes = _classes(condition.attribute, condition.classes, taxonomy, f"{path}.classes")
+        excluded = _classes(condition.attribute, condition.excluded_classes, taxonomy, f"{path}.excluded_classes")
+        for index in set(classes) & set(excluded):
+            message = f"class {taxonomy.class_name(index)[1]!r} is both wanted and excluded"
+            raise RequestError("CONTRADICTION", message, f"{path}.excluded_classes")
+        if not (math.isfinite(condition.weight) and condition.weight > 0):
+            message = f"weight {condition.weight} is not a finite number above 0"
+            raise RequestError("WEIGHT_INVALID", message, f"{path}.weight")
+        predicted = query is not QueryKind.PROTOTYPES
+        if not (classes or excluded or predicted):
+            message = f"attribute {condition.attribute!r} names no classes, and there is no query to predict them from"
+            raise RequestError("QUERY_REQUIRED", message, f"{path}.classes")
+        ranks = bool(classes) or predicted
+        result.append(
+            Condition(position, classes or None, condition.match, excluded, float(condition.weight), ranks=ranks)
+        )
+    return tuple(result)
+
+
+def _changes(asked: Sequence[Manipulation], query: QueryKind, scope: Scope, limits: Limits) -> tuple[Change, ...]:
+    _check_count(len(asked), limits.manipulations, "manipulations")
+    if not asked:
+        return ()
+    if query is QueryKind.PROTOTYPES:
+        message = "a manipulation changes a query: give an image or an item_id"
+        raise RequestError("QUERY_REQUIRED", message, "manipulations[0]")
+    if not scope.has_global:
+        message = "this snapshot's model has no global space to manipulate in; train and ingest one that has"
+        raise RequestError("NO_GLOBAL_SPACE", message, "manipulations[0]")
+    changes: list[Change] = []
+    for n, manipulation in enumerate(asked):
+        change = _change(manipulation, scope.taxonomy, f"manipulations[{n}]")
+        for earlier in changes:
+            _check_agree(earlier, change, scope.taxonomy, f"manipulations[{n}]")
+        changes.append(change)
+    return tuple(changes)
+
+
+def _change(manipulation: Manipulation, taxonomy: Taxonomy, path: str) -> Change:
+    name, operation = manipulation.attribute, manipulation.operation
+    position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, name)
+    if operation is not Operation.REPLACE and not taxonomy.attributes[position].multi_label:
+        message = f"an item has one class of {name!r}: REPLACE it instead of {operation.name}"
+        raise RequestError("NOT_MULTI_LABEL", message, f"{path}.operation")
+    indices: dict[str, int | None] = {}
+    needed = {"to_class": operation is not Operation.REMOVE, "from_class": operation is Operation.REMOVE}
+    refused = {"to_class": operation is Operation.REMOVE, "from_class": operation is Operation.ADD}
+    for part, value in (("to_class", manipulation.to_class), ("from_class", manipulation.from_class)):
+        if value is None and needed[part]:
+            raise RequestError("CLASS_REQUIRED", f"{operation.name} needs a {part}", f"{path}.{part}")
+        if value is not None and refused[part]:
+            raise RequestError("CLASS_UNEXPECTED", f"{operation.name} takes no {part}", f"{path}.{part}")
+        indices[part] = None if value is None else _classes(name, (value,), taxonomy, f"{path}.{part}", single=True)[0]
+    if indices["to_class"] == indices["from_class"]:
+        raise RequestError("CONTRADICTION", f"{manipulation.to_class!r} would replace itself", f"{path}.to_class")
+    return Change(position, operation, indices["to_class"], indices["from_class"])
+
+
+def _check_agree(first: Change, second: Change, taxonomy: Taxonomy, path: str) -> None:
+    """Changes of one attribute must not undo, repeat or outrun each other: their order would matter."""
+    if first.attribute != second.attribute:
+        return
+    name = taxonomy.names[first.attribute]
+    whole = any(change.operation is Operation.REPLACE and change.from_class is None for change in (first, second))
+    if whole or not taxonomy.attributes[first.attribute].multi_label:
+        message = f"attribute {name!r} is replaced as a whole, which goes with no other change of it"
+        raise RequestError("CONTRADICTION", message, path)
+    come = {change.to_class for change in (first, second)} - {None}
+    gone = {change.from_class for change in (first, second)} - {None}
+    if first == second or come & gone:
+        raise RequestError("CONTRADICTION", f"two changes of attribute {name!r} undo or repeat each other", path)
+
+
+def _classes(
+    attribute: str, names: Sequence[str], taxonomy: Taxonomy, path: str, *, single: bool = False
+) -> tuple[int, ...]:
+    indices: list[int] = []
+    for n, name in enumerate(names):
+        at = path if single else f"{path}[{n}]"
+        index = _lookup("UNKNOWN_CLASS", at, taxonomy.class_index, attribute, name)
+        if index in indices:
+            raise RequestError("DUPLICATE_CLASS", f"class {name!r} is named twice", at)
+        indices.append(index)
+    return tuple(indices)
+
+
+def _lookup(reason: str, path: str, function: Callable[..., int], *names: str) -> int:
+    try:
+        return function(*names)
+    except TaxonomyError as error:
+        raise RequestError(reason, str(error), path) from None
+
+
+def _check_count(count: int, limit: int, path: str) -> None:
+    if count > limit:
+        raise RequestError("TOO_MANY", f"{path} has {count} entries; at most {limit}", path)
+
+
+def _offset(request: SearchRequest, scope: Scope, tokens: PageTokens) -> int:
+    if not request.page_token:
+        return 0
+    token = tokens.read(request.page_token)
+    if token.digest != request.digest:
+        message = "the page token is of another request: everything but page_size must stay as it was"
+        raise RequestError("PAGE_TOKEN_MISMATCH", message, "page_token")
+    assert token.snapshot_id == scope.snapshot_id, "the caller chooses the engine by the token's snapshot"
+    return token.offset

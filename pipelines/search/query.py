@@ -1,0 +1,133 @@
+"""Query vectors: of a picture through the encoder, of an item from its stored embeddings, or of class prototypes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from model.checkpoint import Checkpoint
+from model.duet import predicted_classes
+from model.encoder import ClassPairs
+from model.taxonomy import Taxonomy
+from pipelines.data.images import ImageLimits, prepare
+from pipelines.errors import RequestError
+
+from .limits import Limits
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class QueryDuet:
+    """The duet of one query.
+
+    Args:
+        attribute_embeddings: A×D, L2-normalised; a row that nobody asked for may be zero.
+        carried: ΣM bool, the predicted classes.
+        probabilities: ΣM in [0, 1]; of a stored item only those of its predicted classes are known, the rest is 0.
+        class_embeddings: by class index, D each: those predicted and, of a picture, those asked for.
+    """
+
+    attribute_embeddings: NDArray[np.float32]
+    carried: NDArray[np.bool_]
+    probabilities: NDArray[np.float32]
+    class_embeddings: Mapping[int, Vector]
+
+
+class EncoderPort(Protocol):
+    """Where pictures become duets: in this thread (`CheckpointEncoder`), or batched with other requests' (serve)."""
+
+    def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
+        """The duet of an encoded picture, with the embeddings of these classes too. Raises `ImageError`."""
+        ...
+
+
+class CheckpointEncoder:
+    """Encodes one picture after the other, in the caller's thread."""
+
+    def __init__(self, checkpoint: Checkpoint, limits: Limits) -> None:
+        self._checkpoint, self._limits = checkpoint, image_limits(limits)
+
+    def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
+        """See `EncoderPort.encode`."""
+        prepared = prepare(image, self._checkpoint.preparation, self._limits)
+        return encode_images(self._checkpoint, [prepared], [classes])[0]
+
+
+def image_limits(limits: Limits) -> ImageLimits:
+    """The caps on a query's picture."""
+    return ImageLimits(max_bytes=limits.image_bytes, max_pixels=limits.image_pixels)
+
+
+@torch.inference_mode()
+def encode_images(
+    checkpoint: Checkpoint, images: Sequence[NDArray[np.uint8]], classes: Sequence[Sequence[int]]
+) -> list[QueryDuet]:
+    """N prepared pictures, H×W×3 each -> their duets, in one pass through the backbone.
+
+    Args:
+        checkpoint: whose encoder is asked.
+        images: as `prepare` returns them.
+        classes: of each picture the class indices whose embeddings are needed besides those predicted.
+    """
+    encoder = checkpoint.encoder
+    device = next(encoder.parameters()).device
+    output = encoder.attributes(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
+    attributes = F.normalize(output.embeddings.float(), dim=-1).cpu().numpy()
+    probabilities = torch.sigmoid(output.logits.float())
+    carried = predicted_classes(probabilities, encoder.taxonomy, encoder.threshold)
+    class_embeddings: list[dict[int, Vector]] = [{} for _ in images]
+    if encoder.has_classes:
+        chosen = carried.clone()
+        for n, asked in enumerate(classes):
+            chosen[n, list(asked)] = True
+        pairs = ClassPairs(*chosen.nonzero(as_tuple=True))
+        vectors = F.normalize(encoder.classes(output, pairs).float(), dim=-1).cpu().numpy()
+        for n, index, vector in zip(pairs.image.tolist(), pairs.class_index.tolist(), vectors, strict=True):
+            class_embeddings[n][index] = vector
+    stacked = zip(attributes, carried.cpu().numpy(), probabilities.cpu().numpy(), class_embeddings, strict=True)
+    return [QueryDuet(*parts) for parts in stacked]
+
+
+class ClassPrototypes:
+    """The class means of a snapshot.
+
+    Args:
+        rows: the table ``prototypes``.
+        taxonomy: of the snapshot.
+    """
+
+    def __init__(self, rows: pa.Table, taxonomy: Taxonomy) -> None:
+        self._taxonomy = taxonomy
+        self._attribute: dict[int, Vector] = {}
+        self._class: dict[int, Vector] = {}
+        for row in rows.to_pylist():
+            if row["count"] > 0:
+                index = taxonomy.class_index(row["attribute"], row["class"])
+                self._attribute[index] = np.asarray(row["attribute_embedding"], np.float32)
+                if row["class_embedding"] is not None:
+                    self._class[index] = np.asarray(row["class_embedding"], np.float32)
+
+    def attribute_vector(self, classes: Sequence[int]) -> Vector:
+        """Mean direction of some classes of one attribute, in attribute space -> D, L2-normalised."""
+        vectors = np.stack([self._look_up(self._attribute, index) for index in classes]).astype(np.float64)
+        total = vectors.sum(0)
+        return (total / (np.linalg.norm(total) or 1.0)).astype(np.float32)
+
+    def class_vector(self, index: int) -> Vector:
+        """A class in its own space -> D, L2-normalised."""
+        return self._look_up(self._class, index)
+
+    def _look_up(self, known: Mapping[int, Vector], index: int) -> Vector:
+        if index not in known:
+            attribute, name = self._taxonomy.class_name(index)
+            message = f"class {name!r} of {attribute!r} has no prototype: no training item carried it"
+            raise RequestError("NO_PROTOTYPE", message, "attributes")
+        return known[index]

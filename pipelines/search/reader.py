@@ -1,0 +1,65 @@
+"""What search needs of an index: `pipelines.index.store.SnapshotReader` has it, and so has the tests' reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from model.taxonomy import Taxonomy
+
+
+class SnapshotView(Protocol):
+    """The facts about a snapshot that search uses."""
+
+    @property
+    def snapshot_id(self) -> str: ...  # noqa: D102
+    @property
+    def model_digest(self) -> str: ...  # noqa: D102
+    @property
+    def taxonomy(self) -> Taxonomy: ...  # noqa: D102
+    @property
+    def width(self) -> int: ...  # noqa: D102
+    @property
+    def global_width(self) -> int | None: ...  # noqa: D102
+    @property
+    def has_classes(self) -> bool: ...  # noqa: D102
+
+
+class Dataset(Protocol):
+    """A table of one version; scans of it have one order. Lance's and pyarrow's datasets both fit."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and types."""
+        ...
+
+    def to_batches(self, *, columns: list[str], filter: Any) -> Iterator[pa.RecordBatch]:
+        """Rows that meet a ``pyarrow.compute`` expression, in the table's order."""
+        ...
+
+
+class Reader(Protocol):
+    """An immutable view of one snapshot."""
+
+    @property
+    def snapshot(self) -> SnapshotView:
+        """What it is a view of."""
+        ...
+
+    def items(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """The ledger."""
+        ...
+
+    def item(self, item_id: str) -> dict[str, Any] | None:
+        """One row of the ledger."""
+        ...
+
+    def prototypes(self) -> pa.Table:
+        """The class means."""
+        ...
+
+    def dataset(self, table: str) -> Dataset:
+        """A table (names: `pipelines.index.naming`), with its sentinel row: read with `pipelines.index.schema.LIVE`."""
+        ...

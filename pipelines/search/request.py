@@ -1,0 +1,86 @@
+"""A search request as it was asked: names, not yet checked against any taxonomy. `planner.make_plan` checks it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from model.manipulation import Operation
+
+from .filters import Filter
+
+
+class Match(StrEnum):
+    """How an item's tier follows from the wanted classes it carries."""
+
+    ALL = "all"  # the number of them
+    ANY = "any"  # one tier for carrying any
+
+
+@dataclass(frozen=True)
+class AttributeCondition:
+    """What the items should have of one attribute.
+
+    Args:
+        attribute: its name.
+        classes: wanted; none = those that the query is predicted to carry.
+        match: how the tier follows from them.
+        excluded_classes: an item that carries one of these is no candidate.
+        weight: of this condition's similarity among several, > 0.
+    """
+
+    attribute: str
+    classes: tuple[str, ...] = ()
+    match: Match = Match.ALL
+    excluded_classes: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """A change of one attribute of the query.
+
+    Args:
+        attribute: its name.
+        operation: REPLACE puts ``to_class`` in the place of ``from_class`` (None: of all classes), ADD adds
+            ``to_class``, REMOVE takes ``from_class`` away.
+        to_class: the class that comes.
+        from_class: the class that goes.
+    """
+
+    attribute: str
+    operation: Operation = Operation.REPLACE
+    to_class: str | None = None
+    from_class: str | None = None
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What is asked.
+
+    Args:
+        image: an encoded picture; at most one of ``image`` and ``item_id``.
+        item_id: an item of the snapshot, which is itself left out of the answer.
+        attributes: at most one condition per attribute.
+        manipulations: changes of the query, all of them together.
+        filter: condition on metadata.
+        page_size: hits, 0 = the default.
+        page_token: of the page before.
+        snapshot: id; "" = the published one.
+    """
+
+    image: bytes | None = None
+    item_id: str | None = None
+    attributes: tuple[AttributeCondition, ...] = ()
+    manipulations: tuple[Manipulation, ...] = ()
+    filter: Filter | None = None
+    page_size: int = 0
+    page_token: str = ""
+    snapshot: str = ""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that decides the ranking: everything but where the page begins and ends."""
+        picture = b"" if self.image is None else hashlib.sha256(self.image).digest()
+        return hashlib.sha256(repr(replace(self, image=picture, page_size=0, page_token="")).encode()).hexdigest()

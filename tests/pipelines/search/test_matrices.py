@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.errors import StoreError
+from pipelines.search.matrices import EmbeddingColumn, Matrix, MatrixCache, embeddings
+
+EMPTY = Matrix(np.empty(0, np.int64), np.empty((0, 1), np.float16))
+
+
+def column(rows: np.ndarray, batch: int, cache: MatrixCache) -> EmbeddingColumn:
+    ids = [f"{n:04d}" for n in range(len(rows))]
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel(), pa.float16()), rows.shape[1])
+    table = pa.table({"item_id": ids, "embedding": vectors})
+
+    def locate(found: pa.ChunkedArray) -> np.ndarray:
+        return np.array([int(one) for one in found.to_pylist()], np.int64)
+
+    return EmbeddingColumn(("s",), len(rows), rows.shape[1], lambda: table.to_batches(batch), locate, cache)
+
+
+@pytest.mark.parametrize("width", [1, 3, 64, 257, 1000])
+def test_a_rows_similarity_does_not_depend_on_its_company(width: int) -> None:
+    rng = np.random.default_rng(width)
+    rows = rng.standard_normal((700, width)).astype(np.float16)
+    query = rng.standard_normal(width).astype(np.float32)
+    alone = [column(rows[n : n + 1], 1, MatrixCache(0)).similarities(query)[1][0] for n in range(0, 700, 50)]
+    for batch, budget in ((1, 0), (33, 0), (700, 0), (33, 10**9)):
+        position, similarity = column(rows, batch, MatrixCache(budget)).similarities(query)
+        assert position.tolist() == list(range(700))
+        assert similarity[::50].tolist() == alone
+        np.testing.assert_allclose(similarity, rows.astype(np.float64) @ query, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("stated", [3, 5])
+def test_another_number_of_rows_than_stated_is_damage(stated: int) -> None:
+    rows = np.ones((4, 2), np.float16)
+    for budget in (0, 10**9):
+        whole = column(rows, 2, MatrixCache(budget))
+        wrong = EmbeddingColumn(whole.key, stated, 2, whole.scan, whole.locate, whole.cache)
+        with pytest.raises(StoreError, match="more than 3" if stated == 3 else "fewer than 5"):
+            wrong.similarities(np.ones(2, np.float32))
+
+
+def test_missing_and_misshapen_embeddings_are_damage() -> None:
+    kind = pa.list_(pa.float16(), 2)
+    with pytest.raises(StoreError):
+        embeddings(pa.array([[1, 2], None], kind), 2)
+    with pytest.raises(StoreError):
+        embeddings(pa.array([[1, 2]], kind), 3)
+    part = pa.array([[1, 2], [3, 4], [5, 6]], kind).slice(1, 1)
+    assert embeddings(part, 2).tolist() == [[3, 4]]
+
+
+def counting(loads: list[str], name: str, seconds: float = 0) -> Callable[[], Matrix]:
+    def load() -> Matrix:
+        loads.append(name)
+        time.sleep(seconds)
+        return EMPTY
+
+    return load
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache, loads = MatrixCache(20), list[str]()
+    for name in ("a", "b", "a", "c", "a", "b"):
+        cache.get(name, 10, counting(loads, name))
+    assert loads == ["a", "b", "c", "b"]
+    assert cache.get("big", 21, counting(loads, "big")) is None and "big" not in loads
+    for name in ("a", "b"):  # what was too big pushed nothing out
+        cache.get(name, 10, counting(loads, name))
+    assert loads == ["a", "b", "c", "b"]
+
+
+def test_threads_load_once() -> None:
+    cache, loads, gate = MatrixCache(20), list[str](), threading.Barrier(8)
+
+    def ask() -> Matrix | None:
+        gate.wait()
+        return cache.get("a", 10, counting(loads, "a", 0.05))
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [job.result() for job in [pool.submit(ask) for _ in range(8)]]
+    assert loads == ["a"] and all(answer is EMPTY for answer in answers)
+
+
+def test_a_failed_load_is_tried_again() -> None:
+    cache, loads = MatrixCache(20), list[str]()
+
+    def fail() -> Matrix:
+        raise StoreError("gone")
+
+    with pytest.raises(StoreError):
+        cache.get("a", 20, fail)
+    assert cache.get("a", 20, counting(loads, "a")) is EMPTY and loads == ["a"]
