@@ -1,0 +1,135 @@
+"""``duet evaluate``: checkpoint + labelled manifest -> figures, tables, contact sheets."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from cluster.command import command
+from cluster.settings import parse_settings
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.m3net import M3Net
+from pipelines.data.images import decode
+from pipelines.data.item_store import ItemStore, default_cache
+from pipelines.data.manifest import Manifest
+from pipelines.data.progress import progress
+from pipelines.errors import DuetError, ManifestError
+
+from . import tables
+from .contact_sheet import draw_sheet, save_sheet
+from .embedded import Embedded, embed
+from .examples import manipulation_examples, retrieval_examples
+from .manipulation import evaluate_manipulation
+from .multilabel import evaluate_multilabel
+from .report import Report
+from .retrieval import evaluate_retrieval
+from .roles import ROLES, Roles
+from .settings import EvaluateSettings
+
+
+@command("duet evaluate", DuetError)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate, print the tables, and say where the report lies."""
+    settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
+    settings.out.mkdir(parents=True, exist_ok=True)
+    settings.save(settings.out / "settings.json")
+    report = evaluate(settings)
+    tables.show(report.tables())
+    sheets = sorted(settings.out.glob("*.png"))
+    print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}")
+    if sheets:
+        print(f"contact sheets: {', '.join(map(str, sheets))}")
+    return 0
+
+
+def evaluate(settings: EvaluateSettings) -> Report:
+    """Run the whole evaluation and write its files into ``settings.out``.
+
+    Raises:
+        CheckpointError, ManifestError, ImageError: what is wrong, and with which file or item.
+    """
+    device = _device(settings.device)
+    checkpoint = load_checkpoint(settings.checkpoint, device)
+    manifest = Manifest.labelled(settings.manifest, checkpoint.taxonomy, roots=settings.roots)
+    split = settings.split if manifest.has_split else None
+    if split is None:
+        _say("the manifest has no column 'split': all of its items are evaluated")
+    store = ItemStore.open(manifest, checkpoint.taxonomy, split=split, cache=settings.cache or default_cache())
+    if not len(store):
+        raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
+    for code, count in Counter(item.code for item in store.bad).items():
+        _say(f"{count:,} items are left out: {code}")
+    if store.unknown:
+        most = ", ".join(f"{name}={value}" for (name, value), _ in store.unknown.most_common(5))
+        _say(f"{sum(store.unknown.values()):,} labels are of classes that the encoder does not know: {most}")
+    with progress("embedding", len(store)) as advance:
+        embedded = embed(
+            checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
+            device=device, progress=advance,
+        )  # fmt: skip
+    roles = ROLES[settings.retrieval.roles](embedded)
+    encoder = checkpoint.encoder
+    report = Report(
+        system=encoder.config.system if isinstance(encoder, M3Net) else type(encoder).__name__,
+        model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
+        data={
+            "manifest": ", ".join(settings.manifest),
+            "split": split or "(none)",
+            "items": len(store),
+            "left_out": len(store.bad),
+            "unknown_labels": sum(store.unknown.values()),
+        },
+        settings=settings,
+        has_classes=encoder.has_classes,
+        retrieval=evaluate_retrieval(embedded, settings.retrieval, roles),
+        multilabel=evaluate_multilabel(embedded, settings.multilabel, settings.retrieval, roles),
+        manipulation=None
+        if checkpoint.head is None
+        else evaluate_manipulation(embedded, checkpoint.head, settings.manipulation, roles),
+    )
+    report.save(settings.out)
+    if settings.sheet.rows:
+        _save_sheets(settings, store, embedded, roles, checkpoint, report)
+    return report
+
+
+def _save_sheets(
+    settings: EvaluateSettings,
+    store: ItemStore,
+    embedded: Embedded,
+    roles: Roles,
+    checkpoint: Checkpoint,
+    report: Report,
+) -> None:
+    def picture(item: int) -> Image.Image:
+        return decode(store.image(item))
+
+    sheets = {"retrieval": retrieval_examples(embedded, report.retrieval, roles, settings.sheet)}
+    if checkpoint.head is not None and report.manipulation is not None:
+        sheets["manipulation"] = manipulation_examples(
+            embedded, checkpoint.head, report.manipulation, roles, settings.sheet
+        )
+    for name, groups in sheets.items():
+        path = settings.out / f"{name}.png"
+        path.unlink(missing_ok=True)
+        if groups:
+            save_sheet(draw_sheet(groups, picture), path)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError:
+        raise DuetError(f"--device {name}: not a device of torch (cpu, cuda, cuda:1, …)") from None
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,152 @@
+"""A set of items, embedded by one encoder, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from model.checkpoint import Checkpoint
+from model.duet import predicted_classes
+from model.encoder import AttributeOutput, ClassPairs, Encoder
+from model.preparation import ImagePreparation
+from model.taxonomy import Taxonomy
+
+
+class Items(Protocol):
+    """What `embed` needs of a `pipelines.data.item_store.ItemStore`."""
+
+    item_ids: list[str]
+    carried: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+
+    def __len__(self) -> int: ...
+
+    def prepared(self, indices: Sequence[int], preparation: ImagePreparation) -> NDArray[np.uint8]:
+        """Pictures, decoded and prepared: uint8 n×H×W×3."""
+        ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """N items and their labels.
+
+    Attributes:
+        item_ids: N, unique.
+        attribute_embeddings: N×A×D float32, L2-normalised.
+        probabilities: N×ΣM float32 in [0, 1].
+        predicted: N×ΣM bool, the classes that the encoder predicts.
+        pair_item: K positions of items; sorted by item, then class.
+        pair_class: K class indices. The pairs are those predicted and those that the labels say.
+        class_embeddings: K×D float32, L2-normalised; None if the encoder has no class level.
+        carried: N×ΣM bool, the labels.
+        known: N×A bool, whether the item is labelled for the attribute.
+        taxonomy: of the encoder.
+        global_embeddings: N×r float32, L2-normalised; None without a global head.
+    """
+
+    item_ids: list[str]
+    attribute_embeddings: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+    predicted: NDArray[np.bool_]
+    pair_item: NDArray[np.int64]
+    pair_class: NDArray[np.int64]
+    class_embeddings: NDArray[np.float32] | None
+    carried: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    taxonomy: Taxonomy
+    global_embeddings: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        count, classes = len(self.item_ids), self.taxonomy.class_count
+        assert len(set(self.item_ids)) == count, "an item id stands twice"
+        assert self.attribute_embeddings.shape[:2] == (count, len(self.taxonomy.attributes))
+        assert self.predicted.shape == self.carried.shape == (count, classes)
+        assert self.class_embeddings is None or len(self.class_embeddings) == len(self.pair_item)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+
+@torch.inference_mode()
+def embed(
+    model: Encoder | Checkpoint,
+    preparation: ImagePreparation,
+    store: Items,
+    *,
+    batch: int = 64,
+    threshold: float | None = None,
+    device: str | torch.device = "cpu",
+    progress: Callable[[int], object] | None = None,
+) -> Embedded:
+    """Embed every item of a store, in its order.
+
+    Args:
+        model: in ``eval()`` mode; a checkpoint with a global head also gives global embeddings.
+        preparation: the model's.
+        store: opened with the model's taxonomy.
+        batch: pictures per forward pass.
+        threshold: γ, in place of the encoder's own.
+        device: where the model lies and runs.
+        progress: called after each batch with its number of items.
+
+    Raises:
+        ImageError: a picture cannot be read; names the item.
+    """
+    encoder, head = (model.encoder, model.head) if isinstance(model, Checkpoint) else (model, None)
+    taxonomy, count = encoder.taxonomy, len(store)
+    assert not encoder.training, "call encoder.eval() first"
+    assert store.carried.shape[1] == taxonomy.class_count, "the store has another taxonomy"
+    gamma = encoder.threshold if threshold is None else threshold
+    attributes = np.empty((count, len(taxonomy.attributes), encoder.width), np.float32)
+    probabilities = np.empty((count, taxonomy.class_count), np.float32)
+    predicted = np.empty((count, taxonomy.class_count), bool)
+    merged = None if head is None else np.empty((count, head.width), np.float32)
+    class_level: list[NDArray[np.float32]] = []
+    for start in range(0, count, batch):
+        rows = range(start, min(start + batch, count))
+        part = slice(rows.start, rows.stop)
+        images = torch.from_numpy(store.prepared(rows, preparation)).permute(0, 3, 1, 2).to(device)
+        output = encoder.attributes(images)
+        chances = torch.sigmoid(output.logits.float())
+        chosen = predicted_classes(chances, taxonomy, gamma)
+        embeddings = F.normalize(output.embeddings.float(), dim=-1)
+        attributes[part] = embeddings.cpu().numpy()
+        probabilities[part], predicted[part] = chances.cpu().numpy(), chosen.cpu().numpy()
+        if encoder.has_classes:
+            class_level.append(_class_embeddings(encoder, output, chosen, store.carried[part]))
+        if head is not None and merged is not None:
+            merged[part] = head(embeddings).float().cpu().numpy()
+        if progress is not None:
+            progress(len(rows))
+    pair_item, pair_class = (predicted | store.carried).nonzero()
+    width = (0, encoder.width)
+    return Embedded(
+        item_ids=list(store.item_ids),
+        attribute_embeddings=attributes,
+        probabilities=probabilities,
+        predicted=predicted,
+        pair_item=pair_item,
+        pair_class=pair_class,
+        class_embeddings=np.concatenate([np.empty(width, np.float32), *class_level]) if encoder.has_classes else None,
+        carried=np.asarray(store.carried),
+        known=np.asarray(store.known),
+        taxonomy=taxonomy,
+        global_embeddings=merged,
+    )
+
+
+def _class_embeddings(
+    encoder: Encoder, output: AttributeOutput, chosen: torch.Tensor, carried: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """K×D of a batch's pairs, predicted or carried, sorted by item, then class."""
+    wanted = chosen | torch.from_numpy(np.ascontiguousarray(carried)).to(chosen.device)
+    image, class_index = wanted.nonzero(as_tuple=True)
+    embeddings = encoder.classes(output, ClassPairs(image, class_index))
+    result: NDArray[np.float32] = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
+    return result

@@ -1,0 +1,104 @@
+"""The gallery of one attribute, and the ranking protocol over it: class space first, then attribute space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import DuetError
+
+from .embedded import Embedded
+from .ordering import order
+
+_CHUNK = 2_000_000  # (query, candidate) pairs ranked at once: about 100 MB
+
+
+class Gallery:
+    """The candidates of one attribute, in the order of their ids (so that positions break ties).
+
+    Args:
+        embedded: N items.
+        attribute: position 0..A−1.
+        candidates: positions of the items in the gallery.
+
+    Attributes:
+        items: G positions in `embedded`, by id.
+        own: N, the place of each item in `items`; −1 = it is not in the gallery.
+    """
+
+    def __init__(self, embedded: Embedded, attribute: int, candidates: NDArray[np.integer]) -> None:
+        ids = np.asarray([embedded.item_ids[item] for item in candidates], dtype=object)
+        self.items: NDArray[np.int64] = np.asarray(candidates, np.int64)[np.argsort(ids, kind="stable")]
+        self.own = np.full(len(embedded), -1, np.int64)
+        self.own[self.items] = np.arange(len(self.items))
+        self._embedded, self._attribute = embedded, attribute
+        self._vectors = np.ascontiguousarray(embedded.attribute_embeddings[self.items, attribute])
+        self._pairs = _pair_table(embedded, attribute)
+        self._carriers: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def chunks(self, count: int) -> Iterator[slice]:
+        """Runs of `count` queries that fit the memory."""
+        step = max(1, _CHUNK // max(1, len(self)))
+        return (slice(start, min(start + step, count)) for start in range(0, count, step))
+
+    def rank(
+        self, items: NDArray[np.integer], condition: NDArray[np.bool_], limit: int | None = None
+    ) -> NDArray[np.int64]:
+        """Rank the gallery for B queries by (tier, class similarity, attribute similarity, id).
+
+        The tier is how many classes of the condition the candidate is predicted to carry; the class similarity is
+        the mean over those. An encoder without a class level ranks by attribute similarity alone.
+
+        Args:
+            items: B positions of the queries.
+            condition: B×M bool, classes of this attribute.
+            limit: only the first so many.
+
+        Returns:
+            B×min(G, limit) places in `self.items`; a query that is in the gallery itself stands last.
+
+        Raises:
+            DuetError: a class of the condition has no class embedding for its query.
+        """
+        queries = self._embedded.attribute_embeddings[items, self._attribute]
+        near = queries @ self._vectors.T
+        own = self.own[items]
+        if self._embedded.class_embeddings is None:
+            return order(near, own=own, limit=limit)
+        total = np.zeros_like(near)
+        tier = np.zeros(near.shape, np.int16)
+        for m in np.flatnonzero(condition.any(0)).tolist():
+            places, vectors = self._class(m)
+            rows = np.flatnonzero(condition[:, m])
+            pairs = self._pairs[items[rows], m]
+            if (pairs < 0).any():
+                item = self._embedded.item_ids[items[rows[int(np.argmin(pairs))]]]
+                raise DuetError(f"item {item!r} was embedded without class {m} of attribute {self._attribute}")
+            block = np.ix_(rows, places)
+            total[block] += self._embedded.class_embeddings[pairs] @ vectors.T
+            tier[block] += 1
+        similarity = np.divide(total, tier, out=near.copy(), where=tier > 0)
+        return order(similarity, tier=tier, secondary=near, own=own, limit=limit)
+
+    def _class(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Places of the candidates predicted to carry class m, and their class embeddings."""
+        if m not in self._carriers:
+            assert self._embedded.class_embeddings is not None
+            index = self._embedded.taxonomy.offsets[self._attribute] + m
+            places = np.flatnonzero(self._embedded.predicted[self.items, index])
+            self._carriers[m] = places, self._embedded.class_embeddings[self._pairs[self.items[places], m]]
+        return self._carriers[m]
+
+
+def _pair_table(embedded: Embedded, attribute: int) -> NDArray[np.int64]:
+    """N×M: the row of each (item, class) pair in `class_embeddings`; −1 = it has none."""
+    span = embedded.taxonomy.span(attribute)
+    table = np.full((len(embedded), span.stop - span.start), -1, np.int64)
+    inside = np.flatnonzero((embedded.pair_class >= span.start) & (embedded.pair_class < span.stop))
+    table[embedded.pair_item[inside], embedded.pair_class[inside] - span.start] = inside
+    return table

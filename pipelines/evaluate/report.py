@@ -1,0 +1,182 @@
+"""The report of an evaluation: all figures as JSON, and as tables to read."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .manipulation import ManipulationResult, ManipulationScores
+from .multilabel import MultiLabelScores
+from .retrieval import RetrievalResult
+from .scores import Summary, summarise
+from .settings import EvaluateSettings
+from .tables import Table, markdown, side_by_side
+
+FORMAT = 1
+DENOMINATORS = {"min": "min(R, K)", "all": "R", "hits": "the hits among the first K"}
+RELEVANCE = {
+    "class": "one query per item and class; relevant: carries that class",
+    "any": "one query per item; relevant: shares a class with it",
+    "exact": "one query per item; relevant: has the same classes",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was evaluated, how, and the figures.
+
+    Attributes:
+        system: the encoder's name.
+        model: facts about it.
+        data: facts about the items.
+        settings: of the run.
+        has_classes: whether the encoder has a class level.
+        retrieval, multilabel, manipulation: the results; no manipulation without a global head.
+    """
+
+    system: str
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    settings: EvaluateSettings
+    has_classes: bool
+    retrieval: RetrievalResult
+    multilabel: Mapping[tuple[str, int], MultiLabelScores]
+    manipulation: ManipulationResult | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All figures, in 0..1; null where there was no query."""
+        retrieval = {
+            "attributes": {name: _figures(summary) for name, summary in self.retrieval.summaries.items()},
+            "overall": _figures(self.retrieval.overall),
+            "macro": _figures(self.retrieval.macro),
+        }
+        zero = self.settings.retrieval.zero
+        multilabel = [
+            {"attribute": name, "classes": size, "available": part.available, **_figures(summarise(part.scores, zero))}
+            for (name, size), part in self.multilabel.items()
+        ]
+        return {
+            "format": FORMAT,
+            "model": dict(self.model),
+            "data": dict(self.data),
+            "settings": self.settings.model_dump(mode="json"),
+            "retrieval": retrieval,
+            "multilabel": multilabel,
+            "manipulation": None if self.manipulation is None else _manipulation(self.manipulation),
+        }
+
+    def tables(self) -> list[Table]:
+        """Retrieval, retrieval by sets of classes, manipulation; those that have a query."""
+        tables = [self._retrieval_table()]
+        zero = self.settings.retrieval.zero
+        if self.multilabel:
+            columns = [
+                (f"{name}, {size} classes", summarise(part.scores, zero), _of(len(part.scores), part.available))
+                for (name, size), part in self.multilabel.items()
+            ]
+            notes = ["the query's classes are given; relevant: carries all of them", *self._cut_notes()]
+            tables.append(side_by_side("Retrieval by sets of classes", notes, self.system, columns))
+        if self.manipulation is not None:
+            single, multi = self.manipulation.single, self.manipulation.multi
+            hit = "hit: all single-label attributes equal the target's; NDCG gain: the share of them that does"
+            share = (
+                "Share: of the target's classes, those among the K nearest; NDCG gain: the share that the item carries"
+            )
+            if self.manipulation.single_mean:
+                tables.append(
+                    self._manipulation_table(
+                        "Manipulation, one class replaced", hit, single, self.manipulation.single_mean
+                    )
+                )
+            if self.manipulation.multi_mean:
+                tables.append(
+                    self._manipulation_table(
+                        "Manipulation, one class added or removed", share, multi, self.manipulation.multi_mean
+                    )
+                )
+        return tables
+
+    def to_markdown(self) -> str:
+        """The tables, with what they are about."""
+        facts = [
+            f"- {key.replace('_', ' ')}: {value}" for part in (self.model, self.data) for key, value in part.items()
+        ]
+        return "\n".join(["# Evaluation", "", *facts, "", *map(markdown, self.tables())])
+
+    def save(self, out: Path) -> None:
+        """Write ``report.json`` and ``report.md`` into the folder, each at once."""
+        _write(out / "report.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        _write(out / "report.md", self.to_markdown())
+
+    def _retrieval_table(self) -> Table:
+        settings, result = self.settings.retrieval, self.retrieval
+        notes = [f"{settings.roles}; {RELEVANCE[settings.relevance]}"]
+        if not self.has_classes:
+            notes.append("no class level: ranked by attribute similarity alone")
+        elif settings.classes == "given":
+            notes.append("the query's classes are GIVEN: a hint that an encoder without a class level does not get")
+        else:
+            notes.append("the query's classes are predicted")
+        columns = [*result.summaries.items(), ("overall", result.overall), ("macro", result.macro)]
+        return side_by_side(
+            "Attribute-specific retrieval",
+            [*notes, *self._cut_notes()],
+            self.system,
+            [(name, summary, f"{summary.queries:,}") for name, summary in columns],
+        )
+
+    def _manipulation_table(
+        self, title: str, note: str, parts: Mapping[str, ManipulationScores], mean: Summary
+    ) -> Table:
+        columns = [(name, part.summary, _of(len(part.queries), part.queries.available)) for name, part in parts.items()]
+        total, available = (
+            sum(len(part.queries) for part in parts.values()),
+            sum(p.queries.available for p in parts.values()),
+        )
+        return side_by_side(title, [note], self.system, [*columns, ("mean", mean, _of(total, available))])
+
+    def _cut_notes(self) -> list[str]:
+        settings = self.settings.retrieval
+        kept = "count as 0" if settings.zero == "keep" else "are left out"
+        cut = [f"MAP@K is divided by {DENOMINATORS[settings.denominator]}"] if settings.ks else []
+        return ["; ".join([*cut, f"queries to which nothing is relevant {kept}"])]
+
+
+def _manipulation(result: ManipulationResult) -> dict[str, Any]:
+    def figures(parts: Mapping[str, ManipulationScores]) -> dict[str, Any]:
+        return {name: {"available": part.queries.available, **_figures(part.summary)} for name, part in parts.items()}
+
+    return {
+        "replaced": figures(result.single),
+        "replaced_mean": _figures(result.single_mean) if result.single_mean else None,
+        "added_or_removed": figures(result.multi),
+        "added_or_removed_mean": _figures(result.multi_mean) if result.multi_mean else None,
+    }
+
+
+def _figures(summary: Summary) -> dict[str, Any]:
+    def known(values: Mapping[str, float]) -> dict[str, float | None]:
+        return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+    return {
+        "queries": summary.queries,
+        "without_relevant": summary.without_relevant,
+        "values": known(summary.values),
+        "random": known(summary.chance),
+        "ceiling": known(summary.ceiling),
+    }
+
+
+def _of(number: int, available: int) -> str:
+    return f"{number:,}" if number == available else f"{number:,} of {available:,}"
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

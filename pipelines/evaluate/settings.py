@@ -1,0 +1,102 @@
+"""Settings of an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from cluster.settings import Section, Settings
+
+from .metrics import Denominator, Zero
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class RetrievalSettings(Section):
+    """What is relevant to what, and how the gallery is ranked (design 3)."""
+
+    roles: Literal["leave-one-out", "split"] = "leave-one-out"
+    """leave-one-out: every item is a query, all others its gallery; split: one query to four of the gallery, by the
+    hash of the id."""
+    relevance: Literal["class", "any", "exact"] = "class"
+    """Multi-label attributes: class: one query per (item, class); any: shares a class; exact: the same set."""
+    classes: Literal["predicted", "given"] = "predicted"
+    """The query's classes, which make the tiers: predicted by the encoder, or given (a hint that an encoder without
+    a class level does not get)."""
+    ks: tuple[Positive, ...] = (10, 100)
+    """K of AP@K and Recall@K."""
+    denominator: Denominator = "min"
+    """D of AP@K: hits (the papers'), min(R, K) (the textbook's) or all (R)."""
+    zero: Zero = "keep"
+    """A query to which nothing is relevant: keep counts it as 0 (the papers'), skip leaves it out."""
+
+
+class MultiLabelSettings(Section):
+    """Retrieval by sets of given classes of one multi-label attribute."""
+
+    sizes: tuple[Positive, ...] = (2, 3)
+    """Classes per set: every subset of so many classes that an item carries is a query."""
+    max_queries: Positive = 5_000
+    """Per attribute and size; more are sampled down, with the seed."""
+    seed: int = 0
+    """Of the sample."""
+
+
+class ManipulationSettings(Section):
+    """Retrieval of an item with one class changed."""
+
+    ks: tuple[Positive, ...] = (10, 20, 50)
+    """K of Top-K accuracy, NDCG@K and the share of target classes."""
+    max_queries: Positive = 5_000
+    """(Item, change) pairs per attribute; more are sampled down, with the seed."""
+    seed: int = 0
+    """Of the sample."""
+
+
+class SheetSettings(Section):
+    """Contact sheets: pictures of queries with their nearest items."""
+
+    rows: int = Field(default=3, ge=0)
+    """Queries per attribute; 0 = no sheets."""
+    hits: Positive = 8
+    """Nearest items shown of each."""
+    seed: int = 0
+    """Of the choice of queries."""
+
+
+class EvaluateSettings(Settings):
+    """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets."""
+
+    checkpoint: Path
+    """Folder of the checkpoint."""
+    manifest: list[str] = Field(min_length=1)
+    """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
+    out: Path
+    """Folder for report.json, report.md, settings.json and the contact sheets."""
+    split: str = "test"
+    """Rows of the manifest; one without a column 'split' is evaluated whole."""
+    roots: list[str] = Field(default=[])
+    """Folders or s3:// URIs below which image_uri is resolved."""
+    cache: Path | None = None
+    """Where the pictures are kept for random access; default: a folder in the system's temporary folder."""
+    batch: int = Field(default=64, ge=1)
+    """Pictures per forward pass."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, …; auto: a GPU if there is one."""
+    threshold: float | None = Field(default=None, gt=0, lt=1)
+    """γ for predicted classes of multi-label attributes; default: the checkpoint's."""
+    retrieval: RetrievalSettings = RetrievalSettings()
+    """Attribute-specific retrieval."""
+    multilabel: MultiLabelSettings = MultiLabelSettings()
+    """Retrieval by sets of classes."""
+    manipulation: ManipulationSettings = ManipulationSettings()
+    """Retrieval of an item with one class changed."""
+    sheet: SheetSettings = SheetSettings()
+    """Contact sheets."""
+
+    @field_validator("manifest", "roots", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value

@@ -1,0 +1,193 @@
+"""The command, from a checkpoint and a manifest to its files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from model.m3net import EncoderConfig, M3Net
+from model.preparation import ImagePreparation
+from pipelines.data.item_store import ItemStore
+from pipelines.data.manifest import Manifest
+from pipelines.data.taxonomy import build_taxonomy
+from pipelines.evaluate.__main__ import evaluate, main
+from pipelines.evaluate.embedded import Embedded, embed
+from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.retrieval import evaluate_retrieval
+from pipelines.evaluate.roles import leave_one_out
+from pipelines.evaluate.settings import EvaluateSettings
+
+from . import slow_metrics as slow
+from .random_sets import slow_retrieval
+
+
+def arguments(checkpoint: Path, manifest: Path, out: Path, *more: str) -> list[str]:
+    paths = ["--checkpoint", str(checkpoint), "--manifest", str(manifest), "--out", str(out)]
+    return [*paths, "--cache", str(out.parent / "cache"), *more]
+
+
+def test_writes_figures_tables_and_sheets(
+    checkpoint_folder: Path,
+    catalogue: Path,
+    checkpoint: Checkpoint,
+    store: ItemStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert main(arguments(checkpoint_folder, catalogue, out)) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["data"]["items"] == len(store) and report["model"]["digest"] == checkpoint.digest
+    embedded = embed(checkpoint, checkpoint.preparation, store)
+    result = evaluate_retrieval(embedded)
+    assert report["retrieval"]["overall"]["values"] == pytest.approx(dict(result.overall.values))
+    assert report["retrieval"]["overall"]["random"] == pytest.approx(dict(result.overall.chance))
+    assert set(report["retrieval"]["attributes"]) == {"colour", "shape", "marks"}
+    assert {entry["classes"] for entry in report["multilabel"]} == {2, 3}
+    assert checkpoint.head is not None
+    manipulated = evaluate_manipulation(embedded, checkpoint.head)
+    assert manipulated.single_mean is not None
+    assert report["manipulation"]["replaced_mean"]["values"] == pytest.approx(dict(manipulated.single_mean.values))
+    assert json.loads((out / "settings.json").read_text()) == report["settings"]
+    printed, text = capsys.readouterr().out, (out / "report.md").read_text()
+    assert printed.count("| random") == text.count("| random") > 4
+    assert str(out / "report.json") in printed and str(out / "manipulation.png") in printed
+    for name in ("retrieval.png", "manipulation.png"):
+        with Image.open(out / name) as sheet:
+            assert sheet.width > 600
+    assert not list(out.glob(".*"))
+
+
+def test_a_manifest_without_splits_is_evaluated_whole(
+    checkpoint_folder: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = tmp_path / "whole.parquet"
+    pq.write_table(pq.read_table(catalogue).drop(["split"]), whole)
+    assert main(arguments(checkpoint_folder, whole, tmp_path / "out", "--sheet.rows", "0")) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["data"]["items"] == 48
+    assert "no column 'split'" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_plain_text_columns_are_labels_where_the_taxonomy_names_them(
+    checkpoint_folder: Path, catalogue: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "items.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["item_id", "image_uri", "colour", "marks", "split"])
+        for row in pq.read_table(catalogue).to_pylist():
+            (tmp_path / f"{row['item_id']}.png").write_bytes(row["image"])
+            writer.writerow(
+                [row["item_id"], f"{row['item_id']}.png", "|".join(row["colour"]), "|".join(row["marks"]), row["split"]]
+            )
+    by_csv = evaluate(settings(checkpoint_folder, path, tmp_path / "a", roots=[str(tmp_path)]))
+    by_parquet = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "b"))
+    for name in ("colour", "marks"):
+        assert by_csv.retrieval.summaries[name] == by_parquet.retrieval.summaries[name]
+    assert by_csv.retrieval.summaries["shape"].queries == 0
+    assert by_csv.to_json()["retrieval"]["attributes"]["shape"]["values"]["MAP@all"] is None
+    assert "–" in by_csv.to_markdown()
+
+
+def settings(checkpoint: Path, manifest: Path, out: Path, **more: object) -> EvaluateSettings:
+    out.mkdir()
+    return EvaluateSettings(
+        checkpoint=checkpoint, manifest=[str(manifest)], out=out, cache=out / "cache", sheet={"rows": 0}, **more
+    )  # type: ignore[arg-type]
+
+
+def test_without_head_or_class_level(catalogue: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    encoder = M3Net(EncoderConfig("m3net_a", "resnet18", hidden=32), checkpoint.taxonomy).eval()
+    save_checkpoint(tmp_path / "model", encoder, ImagePreparation(48, 40))
+    report = evaluate(settings(tmp_path / "model", catalogue, tmp_path / "out"))
+    assert report.manipulation is None and report.to_json()["manipulation"] is None
+    assert "attribute similarity alone" in report.to_markdown() and report.system == "m3net_a"
+
+
+def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp_path: Path) -> None:
+    report = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "out", retrieval={"classes": "given"}))
+    assert "GIVEN" in report.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--checkpoint", "nowhere"), "nowhere"),
+        (("--split", "holdout"), "no item to evaluate in split 'holdout'"),
+        (("--device", "abacus"), "not a device"),
+        (("--retrieval.denominator", "most"), "--retrieval.denominator"),
+        (("--manifest", "nowhere.parquet"), "nowhere.parquet"),
+    ],
+)
+def test_faults_of_the_user_are_one_line(
+    change: tuple[str, str],
+    message: str,
+    checkpoint_folder: Path,
+    catalogue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = arguments(checkpoint_folder, catalogue, tmp_path / "out")
+    if change[0] in given:
+        given[given.index(change[0]) + 1] = change[1]
+    else:
+        given += change
+    with pytest.raises(SystemExit) as stop:
+        main(given)
+    error = capsys.readouterr().err
+    assert stop.value.code == 2 and message in error and len(error.splitlines()) == 1
+
+
+def test_a_manifest_of_other_attributes_is_refused(
+    checkpoint_folder: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.parquet"
+    pq.write_table(pq.read_table(catalogue).rename_columns(["item_id", "image", "a", "b", "c", "split"]), other)
+    with pytest.raises(SystemExit):
+        main(arguments(checkpoint_folder, other, tmp_path / "out"))
+    assert "none of the taxonomy's attributes (colour, shape, marks)" in capsys.readouterr().err
+
+
+def exact(embedded: Embedded, items: int) -> Embedded:
+    """The first items, with vectors rounded to multiples of 2⁻¹⁰, so that float32 sums do not depend on their order."""
+    keep = embedded.pair_item < items
+    assert embedded.class_embeddings is not None
+    return Embedded(
+        embedded.item_ids[:items],
+        np.round(embedded.attribute_embeddings[:items] * 1024) / np.float32(1024),
+        embedded.probabilities[:items],
+        embedded.predicted[:items],
+        embedded.pair_item[keep],
+        embedded.pair_class[keep],
+        np.round(embedded.class_embeddings[keep] * 1024) / np.float32(1024),
+        embedded.carried[:items],
+        embedded.known[:items],
+        embedded.taxonomy,
+    )
+
+
+def test_real_pictures(test_data: Path, tmp_path: Path) -> None:
+    manifest = Manifest.open([str(test_data / "products" / "tiny.parquet")])
+    torch.manual_seed(0)
+    encoder = M3Net(EncoderConfig(backbone="resnet18"), build_taxonomy(manifest))
+    save_checkpoint(tmp_path / "model", encoder.eval(), ImagePreparation(80, 64))
+    loaded = load_checkpoint(tmp_path / "model")
+    store = ItemStore.open(manifest, loaded.taxonomy, split="test", cache=tmp_path)
+    embedded = embed(loaded, loaded.preparation, store)
+    result = evaluate_retrieval(embedded)
+    # Untrained features see shape and brightness, no more: above chance, far below what training gives.
+    assert result.overall.chance["MAP@all"] < result.overall.map < 0.7
+    few = exact(embedded, 60)
+    expected = slow_retrieval(few, leave_one_out(few), "class", "predicted")
+    for name, scores in evaluate_retrieval(few).attributes.items():
+        assert scores.values["MAP@all"] == pytest.approx([slow.average_precision(hits) for *_, hits in expected[name]])
+        assert scores.values["Recall@10"] == pytest.approx([slow.recall(hits, 10) for *_, hits in expected[name]])

@@ -1,0 +1,65 @@
+"""The batched order equals `ranking.rank`, ties included."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.evaluate.ordering import order
+from pipelines.search.ranking import rank
+
+values = st.sampled_from([-1.0, -0.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 1.0, 3e38])
+
+
+@given(st.data())
+def test_equals_the_ranking_rule(data: st.DataObject) -> None:
+    queries, size = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))
+
+    def matrix(elements: st.SearchStrategy[float], dtype: type) -> np.ndarray:
+        return np.array(data.draw(st.lists(elements, min_size=queries * size, max_size=queries * size)), dtype).reshape(
+            queries, size
+        )
+
+    similarity = matrix(values, np.float32)
+    tier = matrix(st.integers(0, 3), np.int16) if data.draw(st.booleans()) else None
+    secondary = matrix(values, np.float32) if data.draw(st.booleans()) else None
+    limit = data.draw(st.none() | st.integers(0, size + 1))
+    expected = [
+        rank(
+            None if tier is None else tier[row],
+            similarity[row],
+            np.arange(size),
+            secondary=None if secondary is None else secondary[row],
+            limit=limit,
+        ).tolist()
+        for row in range(queries)
+    ]
+    assert order(similarity, tier=tier, secondary=secondary, limit=limit).tolist() == expected
+
+
+def test_equals_the_ranking_rule_on_many_candidates() -> None:
+    rng = np.random.default_rng(0)
+    similarity = rng.standard_normal((5, 3000)).astype(np.float32).round(2)
+    tier, secondary = rng.integers(0, 400, (5, 3000)), rng.standard_normal((5, 3000)).astype(np.float32).round(1)
+    found = order(similarity, tier=tier, secondary=secondary)
+    for row in range(5):
+        assert (found[row] == rank(tier[row], similarity[row], np.arange(3000), secondary=secondary[row])).all()
+
+
+def test_the_query_itself_is_last() -> None:
+    similarity = np.array([[0.1, 0.9, 0.9], [0.5, 0.2, 0.1]], np.float32)
+    assert order(similarity, own=np.array([1, -1])).tolist() == [[2, 0, 1], [0, 1, 2]]
+    tier = np.array([[0, 3, 1], [0, 0, 1]])
+    assert order(similarity, own=np.array([1, -1]), tier=tier, secondary=similarity).tolist() == [[2, 0, 1], [2, 0, 1]]
+
+
+def test_empty() -> None:
+    assert order(np.zeros((2, 0), np.float32)).shape == (2, 0)
+    assert order(np.zeros((0, 4), np.float32), tier=np.zeros((0, 4), int)).shape == (0, 4)
+
+
+def test_refuses_what_has_no_order() -> None:
+    with pytest.raises(AssertionError, match="finite"):
+        order(np.array([[0.0, np.nan]], np.float32))
