@@ -1,0 +1,128 @@
+"""The loop without Ray: learning, resuming, sharding."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+
+from model.checkpoint import load_checkpoint
+from model.errors import CheckpointError
+from pipelines.train.distributed import World
+from pipelines.train.finish import finish
+from pipelines.train.launch import open_manifest, open_stores, write_epoch
+from pipelines.train.settings import TrainSettings
+from pipelines.train.trainer import Trainer
+
+from .shapes import write_shapes
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("shapes") / "shapes.parquet", 80)
+
+
+def settings_of(manifest: Path, out: Path, **changes: Any) -> TrainSettings:
+    out.mkdir(parents=True, exist_ok=True)
+    values: dict[str, Any] = {
+        "manifest": [str(manifest)],
+        "out": out,
+        "cache": manifest.parent / "cache",
+        "image": {"height": 32, "width": 32},
+        "epochs": 2,
+        "batch": 24,
+        "group": 8,
+        "precision": "float32",
+        "manipulation": {"width": 16, "steps": 20, "batch": 16},
+    }
+    return TrainSettings(**(values | changes))
+
+
+def trainer_of(settings: TrainSettings, world: World, saved: Path | None = None) -> Trainer:
+    manifest, taxonomy = open_manifest(settings)
+    training, validation = open_stores(settings, manifest, taxonomy)
+
+    def report(trainer: Trainer, entry: dict[str, Any]) -> None:
+        if world.rank == 0:
+            write_epoch(trainer, entry)
+            if saved is not None:
+                trainer.save(saved / str(entry["epoch"]))
+
+    return Trainer(settings, taxonomy, training, validation, world, report)
+
+
+def weights(trainer: Trainer) -> torch.Tensor:
+    state = {**trainer.step.state_dict(), **{f"average/{k}": v for k, v in trainer.average.tensors.items()}}
+    return torch.cat([state[name].double().flatten() for name in sorted(state)])
+
+
+def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(manifest: Path, tmp_path: Path) -> None:
+    settings = settings_of(manifest, tmp_path / "unbroken", epochs=3, encoder={"dropout": 0.1})
+    unbroken = trainer_of(settings, World(), tmp_path / "states")
+    unbroken.run()
+    resumed = trainer_of(settings.model_copy(update={"out": tmp_path / "states"}), World())
+    resumed.restore(tmp_path / "states" / "1")
+    assert not torch.equal(weights(resumed), weights(unbroken))
+    progress = resumed.run()
+    assert torch.equal(weights(resumed), weights(unbroken))
+    assert [entry["epoch"] for entry in progress.history] == [1, 2, 3]
+    assert [entry["map"] for entry in progress.history] == [entry["map"] for entry in unbroken.progress.history]
+
+
+def test_other_settings_are_refused(manifest: Path, tmp_path: Path) -> None:
+    settings = settings_of(manifest, tmp_path / "a", epochs=1)
+    trainer_of(settings, World(), tmp_path / "states").run()
+    changed = trainer_of(settings_of(manifest, tmp_path / "b", epochs=1, batch=16), World())
+    with pytest.raises(CheckpointError, match="batch"):
+        changed.restore(tmp_path / "states" / "1")
+
+
+def _shard(rank: int, size: int, settings: TrainSettings, port: int, result: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    trainer = trainer_of(settings, World(rank, size))
+    trainer.run()
+    if rank == 0:
+        torch.save(weights(trainer), result)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
+def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path, size: int) -> None:
+    # SGD-like conditions: Adam divides by gradients near zero and would blow rounding up.
+    changes = {"epochs": 1, "optimizer": {"learning_rate": 1e-5, "average": 0.5}}
+    alone = trainer_of(settings_of(manifest, tmp_path / "alone", **changes), World())
+    before = weights(alone)
+    alone.run()
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = settings_of(manifest, tmp_path / "sharded", workers=size, **changes)
+    mp.spawn(_shard, (size, settings, port, tmp_path / "weights.pt"), nprocs=size)
+    sharded = torch.load(tmp_path / "weights.pt", weights_only=True)
+    moved = (weights(alone) - before).norm()
+    assert (sharded - weights(alone)).norm() < 0.02 * moved
+    one, many = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("alone", "sharded"))
+    for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
+        assert many[name] == pytest.approx(one[name], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_learns_the_shapes_and_finishes(manifest: Path, tmp_path: Path) -> None:
+    settings = settings_of(manifest, tmp_path, epochs=12)
+    trainer = trainer_of(settings, World())
+    progress = trainer.run()
+    assert progress.history[-1]["map/colour"] > 0.9
+    folder = finish(settings, trainer.training, World(), {"validation_map": progress.best})
+    loaded = load_checkpoint(folder)
+    assert loaded.prototypes is not None and loaded.head is not None
+    assert loaded.prototypes.counts.sum() == trainer.training.carried.sum()
+    assert loaded.metrics["validation_map"] == progress.best
+    assert sorted(path.name for path in tmp_path.glob("*/checkpoint.json")) == ["checkpoint.json"] * 3
