@@ -1,0 +1,79 @@
+"""Deleting a manifest's items from every generation of an index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import lance
+
+from pipelines.data.manifest import Manifest
+from pipelines.data.progress import progress
+from pipelines.index.committer import Committer
+from pipelines.index.lease import Lease
+from pipelines.index.naming import ITEMS
+from pipelines.index.publish import publish
+from pipelines.index.receipt import Receipt
+from pipelines.index.schema import is_one_of
+from pipelines.index.store import Index
+
+from .settings import IngestSettings
+from .summary import IngestSummary
+
+_ROWS = 8192
+
+
+def run_delete(settings: IngestSettings) -> IngestSummary:
+    """Delete, and publish the generation that is published now.
+
+    Raises:
+        ManifestError, StoreError: the manifest or the index cannot be used.
+    """
+    began = time.perf_counter()
+    manifest = Manifest.open(settings.manifest, require_image=False)
+    index = Index.open(settings.index)
+    if settings.dry_run:
+        datasets = [index.dataset(ITEMS, generation.name) for generation in index.generations()]
+        deleted = _count(manifest, lambda ids: set().union(*(_present(dataset, ids) for dataset in datasets)))
+        return IngestSummary(index.uri, deleted=deleted[0], absent=deleted[1], dry_run=True)
+    with Lease(index.uri) as lease:
+        committers = [Committer(index, generation, lease) for generation in index.generations()]
+
+        def delete(ids: list[str]) -> set[str]:
+            gone: set[str] = set()
+            for committer in committers:
+                present = _present(committer.datasets[ITEMS], ids)
+                if present:
+                    committer.commit([Receipt(committer.sequence + 1, replaced=tuple(sorted(present)))])
+                gone |= present
+            return gone
+
+        deleted = _count(manifest, delete)
+        latest = index.latest()
+        for committer in committers:
+            if latest is not None and committer.generation.name == latest.generation:
+                latest = publish(committer, latest.checkpoint_uri)
+        return IngestSummary(
+            index.uri,
+            deleted=deleted[0],
+            absent=deleted[1],
+            seconds={"total": time.perf_counter() - began},
+            snapshot_id=latest.snapshot_id if latest is not None else None,
+        )
+
+
+def _count(manifest: Manifest, delete: Callable[[list[str]], set[str]]) -> tuple[int, int]:
+    """Apply `delete`, which says which of some ids were there, to all ids -> (how many were, how many were not)."""
+    deleted = absent = 0
+    with progress("deleting", manifest.count()) as advance:
+        for batch in manifest.batches(_ROWS, ["item_id"]):
+            ids = sorted(set(batch.column("item_id").to_pylist()))
+            gone = delete(ids)
+            deleted, absent = deleted + len(gone), absent + len(ids) - len(gone)
+            advance(batch.num_rows)
+    return deleted, absent
+
+
+def _present(items: lance.LanceDataset, item_ids: Sequence[str]) -> set[str]:
+    found = items.to_table(columns=["item_id"], filter=is_one_of("item_id", item_ids))
+    return set(found["item_id"].to_pylist())

@@ -1,0 +1,64 @@
+"""Settings of the ingestion."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from cluster.runtime import RaySettings
+from cluster.settings import Settings
+
+
+class IngestSettings(Settings):
+    """Stream a catalogue through an encoder into an index, and publish it.
+
+    What the index already holds unchanged is skipped, so the same command finishes a run that was killed. One row
+    per item: of several with the same item_id the last one counts.
+    """
+
+    manifest: list[str] = Field(min_length=1)
+    """Files (.parquet, .csv, .jsonl), patterns, folders or s3:// addresses; may be given several times."""
+    index: str
+    """Folder (which every Ray node sees under this path) or s3:// address of the index; made if it is not there."""
+    checkpoint: str | None = None
+    """Folder of the encoder's checkpoint; every Ray node must see it under the same path."""
+    roots: list[str] = []
+    """Folders or s3:// addresses below which the manifest's pictures (image_uri) lie."""
+    attributes: list[str] | None = None
+    """Columns that are labels; unset: all that hold lists of text."""
+    delete: bool = False
+    """Delete the manifest's items from every generation; needs no checkpoint and no pictures."""
+    dry_run: bool = False
+    """Write nothing and say what would happen."""
+    thumbnail_size: int = Field(128, ge=0, le=1024)
+    """Longest side in pixels of the thumbnails for result pages; 0 = none."""
+    chunk: int = Field(256, ge=1, le=16384)
+    """Items that a worker embeds and writes at once; what a killed worker loses."""
+    batch: int = Field(32, ge=1, le=4096)
+    """Images per pass of the encoder."""
+    actors: int = Field(1, ge=1)
+    """Processes that encode."""
+    threads: int = Field(0, ge=0)
+    """Threads of each of them; 0 = the machine's cores divided among the actors."""
+    gpus: float = Field(0, ge=0, le=1)
+    """GPUs that each actor asks for; 0 = encode on the CPU."""
+    separate_decode: bool | None = None
+    """Whether pictures are decoded in tasks of their own; unset: with a GPU."""
+    commit_vectors: int = Field(10_000, ge=1)
+    """Embeddings that are committed together."""
+    commit_seconds: float = Field(30.0, ge=0)
+    """What is embedded is committed after this time, however little it is."""
+    publish_commits: int = Field(20, ge=1)
+    """Commits between two snapshots; the end publishes one always."""
+    ray: RaySettings = RaySettings()
+    """Which Ray to run on."""
+
+    @model_validator(mode="after")
+    def _needs_checkpoint(self) -> IngestSettings:
+        if self.checkpoint is None and not self.delete:
+            raise ValueError("--checkpoint is missing: the encoder that embeds the items (only --delete needs none)")
+        return self
+
+    @property
+    def decodes_separately(self) -> bool:
+        """Whether decoding is a stage of its own: it pays if the encoder leaves the CPU idle."""
+        return self.gpus > 0 if self.separate_decode is None else self.separate_decode
