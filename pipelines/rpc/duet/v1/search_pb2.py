@@ -1,0 +1,50 @@
+"""Generated protocol buffer code."""
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import descriptor_pool as _descriptor_pool
+from google.protobuf import runtime_version as _runtime_version
+from google.protobuf import symbol_database as _symbol_database
+from google.protobuf.internal import builder as _builder
+_runtime_version.ValidateProtobufRuntimeVersion(_runtime_version.Domain.PUBLIC, 6, 31, 1, '', 'duet/v1/search.proto')
+_sym_db = _symbol_database.Default()
+from ...duet.v1 import class_probability_pb2 as duet_dot_v1_dot_class__probability__pb2
+from ...duet.v1 import filter_pb2 as duet_dot_v1_dot_filter__pb2
+from ...duet.v1 import value_pb2 as duet_dot_v1_dot_value__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14duet/v1/search.proto\x12\x07duet.v1\x1a\x1fduet/v1/class_probability.proto\x1a\x14duet/v1/filter.proto\x1a\x13duet/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto"\xf5\x01\n\rSearchRequest\x12\x0f\n\x05image\x18\x01 \x01(\x0cH\x00\x12\x11\n\x07item_id\x18\x02 \x01(\tH\x00\x12/\n\nattributes\x18\x03 \x03(\x0b2\x1b.duet.v1.AttributeCondition\x12,\n\rmanipulations\x18\x04 \x03(\x0b2\x15.duet.v1.Manipulation\x12\x1f\n\x06filter\x18\x05 \x01(\x0b2\x0f.duet.v1.Filter\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\x12\x10\n\x08snapshot\x18\x08 \x01(\tB\x07\n\x05query"\x91\x01\n\x12AttributeCondition\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0f\n\x07classes\x18\x02 \x03(\t\x12\x1d\n\x05match\x18\x03 \x01(\x0e2\x0e.duet.v1.Match\x12\x18\n\x10excluded_classes\x18\x04 \x03(\t\x12\x13\n\x06weight\x18\x05 \x01(\x01H\x00\x88\x01\x01B\t\n\x07_weight"z\n\x0cManipulation\x12\x11\n\tattribute\x18\x01 \x01(\t\x121\n\toperation\x18\x02 \x01(\x0e2\x1e.duet.v1.ManipulationOperation\x12\x12\n\nfrom_class\x18\x03 \x01(\t\x12\x10\n\x08to_class\x18\x04 \x01(\t"\xb6\x01\n\x0eSearchResponse\x12\x1a\n\x04hits\x18\x01 \x03(\x0b2\x0c.duet.v1.Hit\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x18\n\x10total_candidates\x18\x03 \x01(\x03\x12\r\n\x05exact\x18\x04 \x01(\x08\x12\x10\n\x08snapshot\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12%\n\x07timings\x18\x07 \x03(\x0b2\x14.duet.v1.StageTiming"I\n\x0bStageTiming\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08duration\x18\x02 \x01(\x0b2\x19.google.protobuf.Duration"\xf1\x01\n\x03Hit\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x0c\n\x04tier\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x01\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12\x11\n\timage_uri\x18\x05 \x01(\t\x12,\n\x08metadata\x18\x06 \x03(\x0b2\x1a.duet.v1.Hit.MetadataEntry\x12,\n\rcontributions\x18\x07 \x03(\x0b2\x15.duet.v1.Contribution\x1a?\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x1d\n\x05value\x18\x02 \x01(\x0b2\x0e.duet.v1.Value:\x028\x01"\xcd\x01\n\x0cContribution\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x01\x12\x1d\n\x10class_similarity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x122\n\x0fmatched_classes\x18\x04 \x03(\x0b2\x19.duet.v1.ClassProbability\x12\x17\n\x0fremoved_classes\x18\x05 \x03(\t\x12\x15\n\radded_classes\x18\x06 \x03(\tB\x13\n\x11_class_similarity"/\n\x0cEmbedRequest\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x10\n\x08snapshot\x18\x02 \x01(\t"i\n\rEmbedResponse\x12/\n\nattributes\x18\x01 \x03(\x0b2\x1b.duet.v1.AttributeEmbedding\x12\x18\n\x10global_embedding\x18\x02 \x03(\x02\x12\r\n\x05model\x18\x03 \x01(\t"d\n\x12AttributeEmbedding\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x11\n\tembedding\x18\x02 \x03(\x02\x12(\n\x07classes\x18\x03 \x03(\x0b2\x17.duet.v1.ClassEmbedding"Y\n\x0eClassEmbedding\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x12\x11\n\tpredicted\x18\x03 \x01(\x08\x12\x11\n\tembedding\x18\x04 \x03(\x02*<\n\x05Match\x12\x15\n\x11MATCH_UNSPECIFIED\x10\x00\x12\r\n\tMATCH_ALL\x10\x01\x12\r\n\tMATCH_ANY\x10\x02*\xa6\x01\n\x15ManipulationOperation\x12&\n"MANIPULATION_OPERATION_UNSPECIFIED\x10\x00\x12"\n\x1eMANIPULATION_OPERATION_REPLACE\x10\x01\x12\x1e\n\x1aMANIPULATION_OPERATION_ADD\x10\x02\x12!\n\x1dMANIPULATION_OPERATION_REMOVE\x10\x032\x82\x01\n\rSearchService\x129\n\x06Search\x12\x16.duet.v1.SearchRequest\x1a\x17.duet.v1.SearchResponse\x126\n\x05Embed\x12\x15.duet.v1.EmbedRequest\x1a\x16.duet.v1.EmbedResponseb\x06proto3')
+_globals = globals()
+_builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'duet.v1.search_pb2', _globals)
+if not _descriptor._USE_C_DESCRIPTORS:
+    DESCRIPTOR._loaded_options = None
+    _globals['_HIT_METADATAENTRY']._loaded_options = None
+    _globals['_HIT_METADATAENTRY']._serialized_options = b'8\x01'
+    _globals['_MATCH']._serialized_start = 1722
+    _globals['_MATCH']._serialized_end = 1782
+    _globals['_MANIPULATIONOPERATION']._serialized_start = 1785
+    _globals['_MANIPULATIONOPERATION']._serialized_end = 1951
+    _globals['_SEARCHREQUEST']._serialized_start = 142
+    _globals['_SEARCHREQUEST']._serialized_end = 387
+    _globals['_ATTRIBUTECONDITION']._serialized_start = 390
+    _globals['_ATTRIBUTECONDITION']._serialized_end = 535
+    _globals['_MANIPULATION']._serialized_start = 537
+    _globals['_MANIPULATION']._serialized_end = 659
+    _globals['_SEARCHRESPONSE']._serialized_start = 662
+    _globals['_SEARCHRESPONSE']._serialized_end = 844
+    _globals['_STAGETIMING']._serialized_start = 846
+    _globals['_STAGETIMING']._serialized_end = 919
+    _globals['_HIT']._serialized_start = 922
+    _globals['_HIT']._serialized_end = 1163
+    _globals['_HIT_METADATAENTRY']._serialized_start = 1100
+    _globals['_HIT_METADATAENTRY']._serialized_end = 1163
+    _globals['_CONTRIBUTION']._serialized_start = 1166
+    _globals['_CONTRIBUTION']._serialized_end = 1371
+    _globals['_EMBEDREQUEST']._serialized_start = 1373
+    _globals['_EMBEDREQUEST']._serialized_end = 1420
+    _globals['_EMBEDRESPONSE']._serialized_start = 1422
+    _globals['_EMBEDRESPONSE']._serialized_end = 1527
+    _globals['_ATTRIBUTEEMBEDDING']._serialized_start = 1529
+    _globals['_ATTRIBUTEEMBEDDING']._serialized_end = 1629
+    _globals['_CLASSEMBEDDING']._serialized_start = 1631
+    _globals['_CLASSEMBEDDING']._serialized_end = 1720
+    _globals['_SEARCHSERVICE']._serialized_start = 1954
+    _globals['_SEARCHSERVICE']._serialized_end = 2084

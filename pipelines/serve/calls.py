@@ -1,0 +1,99 @@
+"""From a call to a thread and back: bounded, stopped when nobody waits any more, every error as one status."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import grpc
+from grpc_status import rpc_status
+
+from pipelines.errors import DuetError
+
+from .errors import OverloadError, StoppedError, to_status
+
+T = TypeVar("T")
+Method = Callable[[Any, Any, grpc.aio.ServicerContext], Awaitable[T]]
+
+log = logging.getLogger("duet.serve")
+
+
+class Calls:
+    """Threads that answer calls.
+
+    Args:
+        threads: calls at once.
+        waiting: calls that may wait for a thread.
+    """
+
+    def __init__(self, threads: int, waiting: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="search")
+        self._room = threads + waiting
+        self._under_way = 0
+
+    async def run(self, context: grpc.aio.ServicerContext, work: Callable[[Callable[[str], None]], T]) -> T:
+        """Do some work in a thread.
+
+        Args:
+            context: of the call; its deadline and its cancellation end the work before its next stage.
+            work: is given a function to call before each stage.
+
+        Raises:
+            OverloadError: too many calls wait already.
+            StoppedError: the deadline has passed.
+        """
+        if self._under_way >= self._room:
+            raise OverloadError
+        remaining = context.time_remaining()
+        end = None if remaining is None else time.monotonic() + remaining
+        gone = threading.Event()
+
+        def before_stage(_: str) -> None:
+            if gone.is_set() or (end is not None and time.monotonic() > end):
+                raise StoppedError
+
+        def job() -> T:
+            before_stage("start")
+            return work(before_stage)
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, job)
+        self._under_way += 1
+        future.add_done_callback(self._finished)  # when the thread is done, which may be after the caller has gone
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            gone.set()
+            raise
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self._pool.shutdown()
+
+    def _finished(self, future: asyncio.Future[Any]) -> None:
+        self._under_way -= 1
+        if not future.cancelled():
+            future.exception()  # seen, also where nobody waits for it any more
+
+
+def answered(method: Method[T]) -> Method[T]:
+    """Turn what a servicer's method raises into a status; what was not foreseen is logged with its traceback."""
+
+    @functools.wraps(method)
+    async def bounded(self: Any, request: Any, context: grpc.aio.ServicerContext) -> T:
+        try:
+            return await method(self, request, context)
+        except Exception as error:  # boundary
+            status = to_status(error)
+            if status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0]):
+                log.error("%s failed", method.__name__, exc_info=None if isinstance(error, DuetError) else error)
+        native = rpc_status.to_status(status)
+        await context.abort(native.code, native.details, native.trailing_metadata)
+        raise AssertionError("abort raises")
+
+    return bounded

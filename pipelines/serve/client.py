@@ -1,0 +1,123 @@
+"""A client in Python: requests and results as the engine's own dataclasses.
+
+with Client("127.0.0.1:50051") as client:
+    for hit in client.search(item_id="dress-7", attributes=(AttributeCondition("collar"),)).hits:
+        print(hit.rank, hit.item_id, hit.score)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+
+from model.taxonomy import Taxonomy
+from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
+from pipelines.search.limits import Limits
+from pipelines.search.request import SearchRequest
+from pipelines.search.result import Item, SearchResult
+
+from .catalog_messages import read_item, read_limits, read_taxonomy
+from .errors import from_rpc_error
+from .messages import item_name, read_snapshot_name, snapshot_name
+from .search_messages import read_result, write_request
+
+T = TypeVar("T")
+
+# Only what was never begun is asked again: UNAVAILABLE says so, a passed deadline does not.
+_RETRY = {
+    "methodConfig": [
+        {
+            "name": [{"service": "duet.v1.SearchService"}, {"service": "duet.v1.CatalogService"}],
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.3s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+
+
+class Client:
+    """Asks a server; threads may share one. What the server refuses is raised as `ServiceError`.
+
+    Args:
+        target: ``host:port``.
+        timeout: seconds that a call may take, with its retries.
+    """
+
+    def __init__(self, target: str, timeout: float = 30.0) -> None:
+        self.timeout = timeout
+        self._channel = grpc.insecure_channel(
+            target,
+            options=[
+                ("grpc.service_config", json.dumps(_RETRY)),
+                ("grpc.max_receive_message_length", -1),
+            ],
+        )
+        self._search = search_pb2_grpc.SearchServiceStub(self._channel)
+        self._catalog = catalog_pb2_grpc.CatalogServiceStub(self._channel)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def search(self, request: SearchRequest | None = None, **fields: Any) -> SearchResult:
+        """One page. The request, or its fields by name."""
+        request = SearchRequest(**fields) if request is None else replace(request, **fields)
+        return read_result(self._call(self._search.Search, write_request(request)))
+
+    def pages(self, request: SearchRequest) -> Iterator[SearchResult]:
+        """All pages, all of one snapshot."""
+        while True:
+            result = self.search(request)
+            yield result
+            if not result.next_page_token:
+                return
+            request = replace(request, page_token=result.next_page_token)
+
+    def embed(self, image: bytes, snapshot: str = "") -> search_pb2.EmbedResponse:
+        """The duet of a picture, as the message."""
+        request = search_pb2.EmbedRequest(image=image, snapshot=snapshot_name(snapshot) if snapshot else "")
+        return self._call(self._search.Embed, request)
+
+    def item(self, item_id: str, snapshot: str = "") -> Item:
+        """One item with its thumbnail."""
+        name = snapshot_name(snapshot) if snapshot else ""
+        request = catalog_pb2.GetItemRequest(name=item_name(item_id), snapshot=name)
+        return read_item(self._call(self._catalog.GetItem, request).item)
+
+    def taxonomy(self, snapshot: str = "") -> Taxonomy:
+        """The attributes and classes that a request may name."""
+        request = catalog_pb2.GetTaxonomyRequest(snapshot=snapshot_name(snapshot) if snapshot else "")
+        return read_taxonomy(self._call(self._catalog.GetTaxonomy, request))
+
+    def limits(self) -> Limits:
+        """What a request may hold."""
+        return read_limits(self._call(self._catalog.GetLimits, catalog_pb2.GetLimitsRequest()).limits)
+
+    def published(self) -> str:
+        """Id of the published snapshot."""
+        request = catalog_pb2.GetSnapshotRequest(name=snapshot_name("published"))
+        return read_snapshot_name(self._call(self._catalog.GetSnapshot, request).snapshot.name, "name")
+
+    def _call(self, method: Callable[..., T], request: object) -> T:
+        try:
+            return method(request, timeout=self.timeout)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error

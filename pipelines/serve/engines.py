@@ -1,0 +1,149 @@
+"""The engines of an index: of the published snapshot, which is followed, and of earlier ones that are still asked."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from pipelines.errors import RequestError, StoreError
+from pipelines.index.snapshot import Snapshot
+from pipelines.index.store import Index
+from pipelines.search.engine import Engine
+from pipelines.search.limits import Limits
+from pipelines.search.matrices import MatrixCache
+from pipelines.search.paging import PageTokens
+from pipelines.search.request import SearchRequest
+
+from .batching import BatchingEncoder
+from .errors import NotReadyError
+from .settings import ServeSettings
+
+_KEPT = 3  # engines: the published snapshot's and two that were published before, or asked for
+
+
+@dataclass(frozen=True)
+class _Model:
+    checkpoint: Checkpoint
+    encoder: BatchingEncoder
+
+
+class Engines:
+    """Thread-safe. A request gets one engine, so its query and its hits are of one snapshot, whatever is published.
+
+    Args:
+        index: that is followed.
+        settings: where and how the encoder runs, how much memory embeddings may take.
+        limits: what one request may hold.
+    """
+
+    def __init__(self, index: Index, settings: ServeSettings, limits: Limits) -> None:
+        self.index, self.limits = index, limits
+        self._settings = settings
+        self._cache = MatrixCache(settings.cache_bytes)
+        self.tokens = PageTokens(secrets.token_bytes(32))
+        self._lock = threading.Lock()  # guards what follows, briefly
+        self._opening = threading.Lock()  # one snapshot is opened at a time
+        self._published: Engine | None = None
+        self._engines: OrderedDict[str, Engine] = OrderedDict()
+        self._models: dict[str, _Model] = {}
+
+    def refresh(self) -> bool:
+        """Switch to the snapshot that is published now; whether there was a new one.
+
+        Raises:
+            DuetError: it, or its checkpoint, cannot be opened; the engine that there was stays.
+        """
+        snapshot = self.index.latest()
+        if snapshot is None or (
+            self._published is not None and self._published.scope.snapshot_id == snapshot.snapshot_id
+        ):
+            return False
+        engine = self._open(snapshot)
+        engine.warm()
+        with self._lock:
+            self._published = engine
+        return True
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an engine to answer with."""
+        return self._published is not None
+
+    def of(self, snapshot_id: str = "") -> Engine:
+        """The engine of a snapshot; of the published one by default.
+
+        Raises:
+            NotReadyError: nothing is loaded yet.
+            RequestError: there is no such snapshot, or not any more.
+        """
+        with self._lock:
+            published = self._published
+            if published is None:
+                raise NotReadyError
+            if snapshot_id in ("", published.scope.snapshot_id):
+                return published
+            if snapshot_id in self._engines:
+                self._engines.move_to_end(snapshot_id)
+                return self._engines[snapshot_id]
+        snapshot = next((one for one in self.index.snapshots() if one.snapshot_id == snapshot_id), None)
+        if snapshot is None:
+            raise RequestError("SNAPSHOT_NOT_FOUND", f"there is no snapshot {snapshot_id!r}", "snapshot")
+        try:
+            return self._open(snapshot)
+        except StoreError as error:
+            message = f"snapshot {snapshot_id} cannot be read any more: {error}"
+            raise RequestError("SNAPSHOT_EXPIRED", message, "snapshot") from error
+
+    def for_request(self, request: SearchRequest) -> Engine:
+        """The engine that answers a request: a further page is of the first page's snapshot."""
+        if not request.page_token:
+            return self.of(request.snapshot)
+        token = self.tokens.read(request.page_token)
+        try:
+            return self.of(token.snapshot_id)
+        except RequestError as error:
+            raise RequestError("SNAPSHOT_EXPIRED", f"{error}; ask for the first page again", "page_token") from error
+
+    def close(self) -> None:
+        """End the encoders' threads."""
+        for model in self._models.values():
+            model.encoder.close()
+
+    def _open(self, snapshot: Snapshot) -> Engine:
+        with self._opening:
+            with self._lock:
+                if snapshot.snapshot_id in self._engines:
+                    return self._engines[snapshot.snapshot_id]
+            model = self._model(snapshot)
+            engine = Engine(
+                self.index.reader(snapshot),
+                model.checkpoint,
+                limits=self.limits,
+                tokens=self.tokens,
+                cache=self._cache,
+                encoder=model.encoder,
+            )
+            with self._lock:
+                self._engines[snapshot.snapshot_id] = engine
+                while len(self._engines) > _KEPT:
+                    oldest = next(name for name, kept in self._engines.items() if kept is not self._published)
+                    del self._engines[oldest]
+                used = {kept.checkpoint.digest for kept in self._engines.values()}
+            for digest in self._models.keys() - used:
+                self._models.pop(digest).encoder.close()
+            return engine
+
+    def _model(self, snapshot: Snapshot) -> _Model:
+        if snapshot.model_digest not in self._models:
+            checkpoint = load_checkpoint(self._settings.checkpoint or snapshot.checkpoint_uri, self._settings.device)
+            if checkpoint.digest != snapshot.model_digest:
+                raise StoreError(
+                    f"snapshot {snapshot.snapshot_id} was embedded with checkpoint {snapshot.model_digest[:12]}…; "
+                    f"{self._settings.checkpoint or snapshot.checkpoint_uri} holds {checkpoint.digest[:12]}…"
+                )
+            encoder = BatchingEncoder(checkpoint, self.limits, batch=self._settings.batch)
+            self._models[snapshot.model_digest] = _Model(checkpoint, encoder)
+        return self._models[snapshot.model_digest]

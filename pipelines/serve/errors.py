@@ -1,0 +1,104 @@
+"""Errors on the wire: one canonical status, one ``google.rpc.ErrorInfo`` of domain ``duet``, and for a field at fault
+one ``BadRequest`` with its path. `to_status` writes them (server), `from_rpc_error` reads them (client).
+"""
+
+from __future__ import annotations
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from pipelines.errors import DuetError, ImageError, RequestError, StoreError
+
+DOMAIN = "duet"
+
+# Every other reason of a RequestError is INVALID_ARGUMENT.
+CODES = {
+    "ITEM_NOT_FOUND": grpc.StatusCode.NOT_FOUND,
+    "SNAPSHOT_NOT_FOUND": grpc.StatusCode.NOT_FOUND,
+    "SNAPSHOT_EXPIRED": grpc.StatusCode.FAILED_PRECONDITION,
+    "NO_GLOBAL_SPACE": grpc.StatusCode.FAILED_PRECONDITION,
+    "NO_PROTOTYPE": grpc.StatusCode.FAILED_PRECONDITION,
+}
+# A status travels in HTTP/2 headers, of which peers take 8 kB by default, and the message is in there twice.
+_LONGEST_MESSAGE = 600
+
+
+class OverloadError(Exception):
+    """More requests wait than the server's limit: come again later."""
+
+
+class NotReadyError(Exception):
+    """No snapshot and its encoder are loaded yet."""
+
+
+class StoppedError(Exception):
+    """The caller has gone, or its deadline has passed: nobody waits for an answer."""
+
+
+class ServiceError(DuetError):
+    """What a server answered in place of a result.
+
+    Attributes:
+        code: the canonical status.
+        reason: upper-snake, stable; "" if the answer is not from Duet itself (no connection, deadline passed).
+        field: path of the request's field at fault; "" where none is.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, reason: str = "", field: str = "") -> None:
+        super().__init__(message)
+        self.code, self.reason, self.field = code, reason, field
+
+
+def to_status(error: Exception) -> status_pb2.Status:
+    """The status of an error; of one that we did not foresee the client learns nothing but that there was one."""
+    match error:
+        case RequestError(reason=reason, field=field):
+            return _status(CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT), reason, str(error), field)
+        case ImageError(code=code):
+            return _status(grpc.StatusCode.INVALID_ARGUMENT, f"IMAGE_{code}", str(error), "image")
+        case StoreError():
+            return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", str(error))
+        case OverloadError():
+            status = _status(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many requests wait; retry later")
+            status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1))))
+            return status
+        case NotReadyError():
+            return _status(grpc.StatusCode.UNAVAILABLE, "NOT_READY", "no snapshot is loaded yet; retry later")
+        case StoppedError():
+            return _status(grpc.StatusCode.DEADLINE_EXCEEDED, "STOPPED", "the deadline passed before the answer")
+    return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why")
+
+
+def from_rpc_error(error: grpc.RpcError) -> ServiceError:
+    """What a client's call raised, with the reason and field of its status if it has them."""
+    status = rpc_status.from_call(error)
+    if status is None:
+        return ServiceError(error.code(), f"{error.code().name}: {error.details()}")
+    reason, field = "", ""
+    for detail in status.details:
+        info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason = info.reason
+        elif detail.Unpack(bad) and bad.field_violations:
+            field = bad.field_violations[0].field
+    return ServiceError(error.code(), status.message, reason, field)
+
+
+def _status(code: grpc.StatusCode, reason: str, message: str, field: str = "") -> status_pb2.Status:
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + "…"
+    details = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))]
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    return status_pb2.Status(code=code.value[0], message=message, details=details)
+
+
+def _packed(
+    message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,128 @@
+"""The gRPC server: both services, health and reflection, following the index, draining on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from pipelines.errors import DuetError
+from pipelines.index.store import Index
+from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
+from pipelines.search.limits import Limits
+
+from .calls import Calls
+from .engines import Engines
+from .servicer import CatalogServicer, SearchServicer
+from .settings import ServeSettings
+
+SERVICES = (
+    search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
+    catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
+)
+_MESSAGE_MARGIN = 1024**2  # what a request may hold beside its picture
+
+log = logging.getLogger("duet.serve")
+
+
+class Server:
+    """A server on the loopback address. Everything happens in the event loop that `start` is called in.
+
+    Args:
+        index: that is served.
+        settings: port, threads, memory.
+        limits: what one request may hold; None = `Limits()`.
+    """
+
+    def __init__(self, index: Index, settings: ServeSettings, limits: Limits | None = None) -> None:
+        self._index, self._settings, self._limits = index, settings, limits or Limits()
+        self._engines = Engines(index, settings, self._limits)
+        self._calls = Calls(settings.threads, settings.waiting)
+        self._health = health.aio.HealthServicer()
+        self._server: grpc.aio.Server | None = None
+        self._following: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """Listen, then begin to load; returns the port. Raises `DuetError` if the port is taken."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        # Made here: it belongs to the running event loop.
+        server = self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),
+                ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
+            ]
+        )
+        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(self._engines, self._calls), server)
+        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._engines, self._calls), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        try:
+            port = server.add_insecure_port(f"127.0.0.1:{self._settings.port}")
+        except RuntimeError as error:
+            await server.stop(None)
+            raise DuetError(f"port {self._settings.port} cannot be used: something listens there already") from error
+        await server.start()
+        self._following = asyncio.create_task(self._follow())
+        return port
+
+    async def wait(self) -> None:
+        """Until the index cannot be served: raises the `DuetError` of the first load."""
+        assert self._following is not None
+        await self._following
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING, refuse new calls, let the running ones finish within the drain time."""
+        assert self._server is not None and self._following is not None
+        await self._health.enter_graceful_shutdown()
+        self._following.cancel()
+        await self._server.stop(self._settings.drain_seconds)
+        with contextlib.suppress(asyncio.CancelledError, DuetError):
+            await self._following
+        await asyncio.to_thread(self._calls.close)
+        await asyncio.to_thread(self._engines.close)
+
+    async def _follow(self) -> None:
+        """Load what is published, and whatever is published later."""
+        while True:
+            try:
+                changed = await asyncio.to_thread(self._engines.refresh)
+            except DuetError as error:
+                if not self._engines.ready:
+                    raise
+                log.error("the new snapshot cannot be served, the one before stays: %s", error)
+            except Exception:  # boundary: storage may fail in any way, and come back
+                log.exception("looking for a new snapshot failed")
+            else:
+                if changed:
+                    engine = self._engines.of()
+                    await self._say(health_pb2.HealthCheckResponse.SERVING)
+                    log.info("serving snapshot %s of %s", engine.scope.snapshot_id, self._index.uri)
+            await asyncio.sleep(self._settings.poll_seconds)
+
+    async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", *SERVICES):
+            await self._health.set(service, status)
+
+
+async def serve(settings: ServeSettings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises `DuetError` if the index cannot be served at all."""
+    server = Server(Index.open(settings.index), settings)
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    port = await server.start()
+    print(f"listening at 127.0.0.1:{port}", flush=True)
+    waiting = [asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())]
+    done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if ended.is_set():
+        print("draining", flush=True)
+    await server.stop()
+    for task in waiting:
+        task.cancel()
+    if not ended.is_set():
+        done.pop().result()

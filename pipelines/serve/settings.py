@@ -1,0 +1,32 @@
+"""Settings of ``duet serve``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from cluster.settings import Settings
+
+
+class ServeSettings(Settings):
+    """Answer searches over gRPC, on this machine's loopback address, from an index that `duet ingest` publishes."""
+
+    index: str
+    """Folder (or s3:// prefix) of the index."""
+    checkpoint: str = ""
+    """Where the checkpoint lies now, if not where it lay at ingestion; it must be the one of the snapshot."""
+    port: int = Field(50051, ge=0, le=65535)
+    """TCP port; 0 = any free one, which is printed."""
+    device: str = "cpu"
+    """Where pictures are encoded: cpu, cuda, cuda:1, …"""
+    threads: int = Field(4, ge=1, le=256)
+    """Searches at once."""
+    waiting: int = Field(64, ge=0)
+    """Requests that may wait for a thread; more are refused with RESOURCE_EXHAUSTED."""
+    cache_bytes: int = Field(2 * 1024**3, ge=0)
+    """Memory for embeddings; tables that do not fit are read from the index at each search."""
+    batch: int = Field(16, ge=1)
+    """Pictures of concurrent requests that are encoded together, at most."""
+    poll_seconds: float = Field(2.0, gt=0)
+    """How often to look for a new snapshot."""
+    drain_seconds: float = Field(20.0, ge=0)
+    """On SIGTERM, how long running requests may take to finish."""

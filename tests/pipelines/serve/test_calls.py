@@ -1,0 +1,112 @@
+"""Threads of calls, under a real server with a method of its own, which waits until it is told to go on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import empty_pb2
+
+from pipelines.serve.calls import Calls, answered
+
+
+class Slow:
+    """Answers in two stages; `stages` says which were begun."""
+
+    def __init__(self) -> None:
+        self.calls = Calls(threads=1, waiting=10)
+        self.stages: list[str] = []
+        self.go_on = threading.Event()
+
+    @answered
+    async def Work(self, request: Any, context: Any) -> empty_pb2.Empty:
+        def work(before_stage: Callable[[str], None]) -> empty_pb2.Empty:
+            self.stages.append("first")
+            self.go_on.wait(10)
+            before_stage("second")
+            self.stages.append("second")
+            return empty_pb2.Empty()
+
+        return await self.calls.run(context, work)
+
+
+@pytest.fixture
+def slow() -> Iterator[tuple[Slow, Any]]:
+    loop, servicer = asyncio.new_event_loop(), Slow()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    async def start() -> tuple[grpc.aio.Server, int]:
+        server = grpc.aio.server()
+        handler = grpc.unary_unary_rpc_method_handler(
+            servicer.Work, empty_pb2.Empty.FromString, empty_pb2.Empty.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Slow", {"Work": handler}),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        return server, port
+
+    server, port = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield (
+            servicer,
+            channel.unary_unary("/test.Slow/Work", empty_pb2.Empty.SerializeToString, empty_pb2.Empty.FromString),
+        )
+    servicer.go_on.set()
+    asyncio.run_coroutine_threadsafe(server.stop(1), loop).result(10)
+    servicer.calls.close()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_an_answer(slow: tuple[Slow, Any]) -> None:
+    servicer, method = slow
+    servicer.go_on.set()
+    assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()
+    assert servicer.stages == ["first", "second"]
+
+
+def test_a_cancelled_call_ends_before_its_next_stage(slow: tuple[Slow, Any]) -> None:
+    servicer, method = slow
+    call = method.future(empty_pb2.Empty())
+    wait_for(lambda: servicer.stages == ["first"])
+    call.cancel()
+    time.sleep(0.3)  # until the server has heard of it
+    servicer.go_on.set()
+    assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()  # in the same thread, after the cancelled call
+    assert servicer.stages == ["first", "first", "second"]
+
+
+def test_a_call_whose_deadline_passed_ends_before_its_next_stage(slow: tuple[Slow, Any]) -> None:
+    servicer, method = slow
+    with pytest.raises(grpc.RpcError) as caught:
+        method(empty_pb2.Empty(), timeout=0.3)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    servicer.go_on.set()
+    assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()
+    assert servicer.stages == ["first", "first", "second"]
+
+
+def test_calls_that_wait_past_their_deadline_never_begin(slow: tuple[Slow, Any]) -> None:
+    servicer, method = slow
+    first = method.future(empty_pb2.Empty())
+    wait_for(lambda: servicer.stages == ["first"])
+    with pytest.raises(grpc.RpcError):
+        method(empty_pb2.Empty(), timeout=0.2)
+    servicer.go_on.set()
+    first.result(10)
+    assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()
+    assert servicer.stages == ["first", "second", "first", "second"]
