@@ -1,4 +1,4 @@
-"""The duet of a batch: attribute embeddings, class probabilities, and the embeddings of its predicted classes."""
+"""The duet of a batch: attribute embeddings, class probabilities, and the embeddings of its likely classes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ class Duet:
     Attributes:
         attribute_embeddings: B×A×D, L2-normalised.
         probabilities: B×ΣM in [0, 1].
-        pairs: the K predicted (image, class) pairs, sorted by image, then class index.
+        predicted: B×ΣM bool.
+        pairs: the K (image, class) pairs that are predicted or were asked for, sorted by image, then class index.
         class_embeddings: K×D, L2-normalised; None if the encoder has no class level.
     """
 
     attribute_embeddings: Tensor
     probabilities: Tensor
+    predicted: Tensor
     pairs: ClassPairs
     class_embeddings: Tensor | None
 
@@ -47,28 +49,23 @@ def predicted_classes(probabilities: Tensor, taxonomy: Taxonomy, threshold: floa
 
 
 @torch.inference_mode()
-def encode(encoder: Encoder, images: Tensor, threshold: float | None = None) -> Duet:
+def encode(encoder: Encoder, images: Tensor, threshold: float | None = None, also: Tensor | None = None) -> Duet:
     """Images B×3×H×W (uint8, or floats in 0..255) -> their duet, in evaluation mode, float32.
 
     Args:
         encoder: must be in ``eval()`` mode, so that a batch of one equals a batch of many.
         images: on the encoder's device.
         threshold: γ, in place of the encoder's own.
+        also: B×ΣM bool, classes whose embeddings are needed whether they are predicted or not.
     """
     assert not encoder.training, "call encoder.eval() first"
     output = encoder.attributes(images)
     probabilities = torch.sigmoid(output.logits.float())
-    chosen = predicted_classes(probabilities, encoder.taxonomy, encoder.threshold if threshold is None else threshold)
-    image, class_index = chosen.nonzero(as_tuple=True)
-    pairs = ClassPairs(image, class_index)
+    predicted = predicted_classes(
+        probabilities, encoder.taxonomy, encoder.threshold if threshold is None else threshold
+    )
+    chosen = predicted if also is None else predicted | also.to(predicted.device)
+    pairs = ClassPairs(*chosen.nonzero(as_tuple=True))
     embeddings = F.normalize(output.embeddings.float(), dim=-1)
-    if not encoder.has_classes:
-        return Duet(embeddings, probabilities, pairs, None)
-    return Duet(embeddings, probabilities, pairs, F.normalize(encoder.classes(output, pairs).float(), dim=-1))
-
-
-@torch.inference_mode()
-def encode_classes(encoder: Encoder, images: Tensor, pairs: ClassPairs) -> Tensor:
-    """Class embeddings K×D (L2-normalised) of given pairs: conditions that a query names itself."""
-    assert not encoder.training and encoder.has_classes
-    return F.normalize(encoder.classes(encoder.attributes(images), pairs).float(), dim=-1)
+    classes = F.normalize(encoder.classes(output, pairs).float(), dim=-1) if encoder.has_classes else None
+    return Duet(embeddings, probabilities, predicted, pairs, classes)

@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from model.checkpoint import Checkpoint
-from model.duet import predicted_classes
-from model.encoder import AttributeOutput, ClassPairs, Encoder
+from model.duet import encode
+from model.encoder import Encoder
 from model.preparation import ImagePreparation
 from model.taxonomy import Taxonomy
 
@@ -100,9 +99,7 @@ def embed(
     """
     encoder, head = (model.encoder, model.head) if isinstance(model, Checkpoint) else (model, None)
     taxonomy, count = encoder.taxonomy, len(store)
-    assert not encoder.training, "call encoder.eval() first"
     assert store.carried.shape[1] == taxonomy.class_count, "the store has another taxonomy"
-    gamma = encoder.threshold if threshold is None else threshold
     attributes = np.empty((count, len(taxonomy.attributes), encoder.width), np.float32)
     probabilities = np.empty((count, taxonomy.class_count), np.float32)
     predicted = np.empty((count, taxonomy.class_count), bool)
@@ -112,16 +109,13 @@ def embed(
         rows = range(start, min(start + batch, count))
         part = slice(rows.start, rows.stop)
         images = torch.from_numpy(store.prepared(rows, preparation)).permute(0, 3, 1, 2).to(device)
-        output = encoder.attributes(images)
-        chances = torch.sigmoid(output.logits.float())
-        chosen = predicted_classes(chances, taxonomy, gamma)
-        embeddings = F.normalize(output.embeddings.float(), dim=-1)
-        attributes[part] = embeddings.cpu().numpy()
-        probabilities[part], predicted[part] = chances.cpu().numpy(), chosen.cpu().numpy()
-        if encoder.has_classes:
-            class_level.append(_class_embeddings(encoder, output, chosen, store.carried[part]))
+        duet = encode(encoder, images, threshold, also=torch.from_numpy(np.ascontiguousarray(store.carried[part])))
+        attributes[part] = duet.attribute_embeddings.cpu().numpy()
+        probabilities[part], predicted[part] = duet.probabilities.cpu().numpy(), duet.predicted.cpu().numpy()
+        if duet.class_embeddings is not None:
+            class_level.append(duet.class_embeddings.cpu().numpy())
         if head is not None and merged is not None:
-            merged[part] = head(embeddings).float().cpu().numpy()
+            merged[part] = head(duet.attribute_embeddings).float().cpu().numpy()
         if progress is not None:
             progress(len(rows))
     pair_item, pair_class = (predicted | store.carried).nonzero()
@@ -139,14 +133,3 @@ def embed(
         taxonomy=taxonomy,
         global_embeddings=merged,
     )
-
-
-def _class_embeddings(
-    encoder: Encoder, output: AttributeOutput, chosen: torch.Tensor, carried: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """K×D of a batch's pairs, predicted or carried, sorted by item, then class."""
-    wanted = chosen | torch.from_numpy(np.ascontiguousarray(carried)).to(chosen.device)
-    image, class_index = wanted.nonzero(as_tuple=True)
-    embeddings = encoder.classes(output, ClassPairs(image, class_index))
-    result: NDArray[np.float32] = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
-    return result

@@ -50,7 +50,7 @@ class ManipulationResult:
 
     Attributes:
         single: ``Top-K`` (accuracy) and ``NDCG@K``.
-        multi: ``Share@K`` (of the target's classes, those that one of the K nearest carries) and ``NDCG@K``.
+        multi: ``Share@K`` (of the target's classes, those that each of the K nearest carries) and ``NDCG@K``.
     """
 
     single: Mapping[str, ManipulationScores]
@@ -136,9 +136,7 @@ def _score(embedded: Embedded, gallery: ManipulationGallery, queries: ChangeQuer
         size = len(gallery.items) - (own >= 0)
         values, expected = _graded(matches, nearest, wanted, size, ks)
         if multi:
-            span = embedded.taxonomy.span(queries.attribute)
-            labels = embedded.carried[gallery.items][:, span]
-            more, chances = _shares(labels, target[rows][:, span], ranked, own, size, ks)
+            more, chances = _shares(matches, nearest, wanted, size, ks)
         else:
             hits = nearest == wanted[:, None]
             more = {f"Top-{k}": metrics.top_k_accuracy(hits, k) for k in ks}
@@ -190,22 +188,10 @@ def _graded(
 
 
 def _shares(
-    labels: NDArray[np.bool_], target: NDArray[np.bool_], ranked: Counts, own: Counts, size: Counts, ks: tuple[int, ...]
+    matches: NDArray[np.int16], nearest: NDArray[np.int16], wanted: Counts, size: Counts, ks: tuple[int, ...]
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
-    """Share@K: of the target's classes, those that at least one of the K nearest carries; and what chance scores.
-
-    Args:
-        labels: G×M bool, the candidates'.
-        target: B×M bool.
-        ranked: B×K places. The query itself is among them only if all candidates are, and with them every class.
-        own, size: B, the query's place in the gallery (−1: none), and the other candidates.
-        ks: K.
-    """
-    carried = labels[ranked]
-    counts = labels.sum(0) - np.where((own >= 0)[:, None], labels[own], False)
-    wanted, values, expected = target.sum(1), {}, {}
-    for k in ks:
-        values[f"Share@{k}"] = (carried[:, :k].any(1) & target).sum(1) / wanted
-        likely = [chance.top_k_accuracy(size, counts[:, m], k) for m in range(labels.shape[1])]
-        expected[f"Share@{k}"] = (np.stack(likely, 1) * target).sum(1) / wanted
-    return values, expected
+    """Share@K: of the target's classes, those that an item carries, as the mean over the K nearest; and by chance."""
+    mean = matches.sum(1) / wanted / np.maximum(size, 1)
+    # The query itself, which stands last if at all, matches nothing here: it counts neither above nor below.
+    values = {f"Share@{k}": nearest[:, :k].sum(1) / wanted / np.clip(size, 1, k) for k in ks}
+    return values, {f"Share@{k}": mean for k in ks}

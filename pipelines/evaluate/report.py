@@ -85,7 +85,7 @@ class Report:
             single, multi = self.manipulation.single, self.manipulation.multi
             hit = "hit: all single-label attributes equal the target's; NDCG gain: the share of them that does"
             share = (
-                "Share: of the target's classes, those among the K nearest; NDCG gain: the share that the item carries"
+                "of the target's classes, the share that an item carries: its mean over the K nearest, and NDCG's gain"
             )
             if self.manipulation.single_mean:
                 tables.append(

@@ -10,11 +10,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
 from model.checkpoint import Checkpoint
-from model.duet import predicted_classes
-from model.encoder import ClassPairs
+from model.duet import encode
 from model.taxonomy import Taxonomy
 from pipelines.data.images import ImageLimits, prepare
 from pipelines.errors import RequestError
@@ -79,20 +77,17 @@ def encode_images(
     """
     encoder = checkpoint.encoder
     device = next(encoder.parameters()).device
-    output = encoder.attributes(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device))
-    attributes = F.normalize(output.embeddings.float(), dim=-1).cpu().numpy()
-    probabilities = torch.sigmoid(output.logits.float())
-    carried = predicted_classes(probabilities, encoder.taxonomy, encoder.threshold)
+    asked = torch.zeros(len(images), encoder.taxonomy.class_count, dtype=torch.bool)
+    for n, wanted in enumerate(classes):
+        asked[n, list(wanted)] = True
+    duet = encode(encoder, torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device), also=asked)
     class_embeddings: list[dict[int, Vector]] = [{} for _ in images]
-    if encoder.has_classes:
-        chosen = carried.clone()
-        for n, asked in enumerate(classes):
-            chosen[n, list(asked)] = True
-        pairs = ClassPairs(*chosen.nonzero(as_tuple=True))
-        vectors = F.normalize(encoder.classes(output, pairs).float(), dim=-1).cpu().numpy()
-        for n, index, vector in zip(pairs.image.tolist(), pairs.class_index.tolist(), vectors, strict=True):
+    if duet.class_embeddings is not None:
+        vectors = duet.class_embeddings.cpu().numpy()
+        for n, index, vector in zip(duet.pairs.image.tolist(), duet.pairs.class_index.tolist(), vectors, strict=True):
             class_embeddings[n][index] = vector
-    stacked = zip(attributes, carried.cpu().numpy(), probabilities.cpu().numpy(), class_embeddings, strict=True)
+    level = (duet.attribute_embeddings, duet.predicted, duet.probabilities)
+    stacked = zip(*(part.cpu().numpy() for part in level), class_embeddings, strict=True)
     return [QueryDuet(*parts) for parts in stacked]
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.duet import encode, encode_classes, predicted_classes
+from model.duet import encode, predicted_classes
 from model.encoder import ClassPairs
 from model.errors import EncoderError
 from model.m3net import VARIANTS, EncoderConfig, M3Net, Variant, pool_pairs
@@ -52,10 +52,13 @@ def test_duet_of_one_is_duet_of_many() -> None:
     torch.testing.assert_close(many.attribute_embeddings.norm(dim=-1), torch.ones(5, 3))
 
 
-def test_given_classes_are_those_of_the_duet() -> None:
+def test_classes_asked_for_come_besides_the_predicted_ones() -> None:
     net, images = network(), pictures(3)
-    duet = encode(net, images)
-    torch.testing.assert_close(encode_classes(net, images, duet.pairs), duet.class_embeddings)
+    duet, every = encode(net, images), encode(net, images, also=torch.ones(3, net.taxonomy.class_count, dtype=bool))
+    assert torch.equal(every.predicted, duet.predicted)
+    assert duet.predicted.nonzero().tolist() == torch.stack([duet.pairs.image, duet.pairs.class_index], 1).tolist()
+    assert len(every.pairs.image) == 3 * net.taxonomy.class_count
+    torch.testing.assert_close(every.class_embeddings[duet.predicted.flatten()], duet.class_embeddings)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (80, 60), (17, 41)])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from model.checkpoint import Checkpoint
-from model.duet import encode, encode_classes
+from model.duet import encode
 from model.encoder import ClassPairs
 from model.m3net import EncoderConfig, M3Net
 from pipelines.data.item_store import ItemStore
@@ -43,7 +44,9 @@ def test_labels_and_their_class_embeddings(checkpoint: Checkpoint, store: ItemSt
         np.stack([embedded.pair_item, embedded.pair_class]) == (embedded.predicted | embedded.carried).nonzero()
     ).all()
     pairs = ClassPairs(torch.from_numpy(embedded.pair_item), torch.from_numpy(embedded.pair_class))
-    expected = encode_classes(checkpoint.encoder, images(store, checkpoint), pairs)
+    with torch.inference_mode():
+        output = checkpoint.encoder.attributes(images(store, checkpoint))
+        expected = F.normalize(checkpoint.encoder.classes(output, pairs), dim=-1)
     assert embedded.class_embeddings is not None and np.allclose(embedded.class_embeddings, expected, atol=1e-5)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
-from model.duet import encode, encode_classes
+from model.duet import encode
 from model.encoder import ClassPairs
 from model.manipulation import Change, Operation
 from pipelines.search.filters import AllOf, AnyOf, Comparison, Filter, Membership, Negated
@@ -80,7 +81,9 @@ class _Query:
         indices = sorted({*asked, *np.flatnonzero(self.carried).tolist()})
         if encoder.has_classes:
             pairs = ClassPairs(torch.zeros(len(indices), dtype=torch.long), torch.tensor(indices))
-            self.own = dict(zip(indices, encode_classes(encoder, images, pairs).numpy(), strict=True))
+            with torch.inference_mode():
+                vectors = F.normalize(encoder.classes(encoder.attributes(images), pairs), dim=-1).numpy()
+            self.own = dict(zip(indices, vectors, strict=True))
 
     def _from_item(self, i: int) -> None:
         self.vectors = list(self.world.attributes[i].astype(np.float32))
