@@ -1,7 +1,8 @@
 """Attention modules of M3-Net (§3.2): spatial (SCA) and channel (CCA), conditioned on a label.
 
 Both are written for *weights instead of maps*: SCA returns its attention over positions, and the caller pools
-ψ with it. T(α⊙ψ) = α⊙(Wψ) + b, so no attended feature map ever has to exist (design 2, trap e).
+ψ with it. T(α⊙ψ) = α⊙(Wψ), so no attended feature map ever has to exist (design 2, trap e). T has no bias (ours):
+the norm behind it takes a constant away, and Adam would make a random walk of the rounding that is its gradient.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class SpatialAttention(nn.Module):
     def __init__(self, labels: int, channels: int, hidden: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.project = nn.Conv2d(channels, hidden, 1)  # T
+        self.project = nn.Conv2d(channels, hidden, 1, bias=False)  # T
         self.norm = nn.BatchNorm2d(hidden)
         self.embedding = nn.Embedding(labels, hidden)  # E1
         self.query = nn.Linear(hidden, hidden)  # W1
@@ -34,7 +35,7 @@ class SpatialAttention(nn.Module):
 
     def forward(self, psi: Tensor) -> Tensor:
         """ψ B×S×C, positions first -> attention of every label over the positions, B×L×S, each row sums to 1."""
-        keys = torch.tanh(_norm(self.norm, F.linear(psi, self.project.weight[:, :, 0, 0], self.project.bias)))
+        keys = torch.tanh(_norm(self.norm, F.linear(psi, self.project.weight[:, :, 0, 0])))
         scores = keys @ self.queries().T / self.hidden**0.5  # p1·p2: B×S×L
         return scores.softmax(1).transpose(1, 2)
 
@@ -55,7 +56,7 @@ class ClassSpatialAttention(nn.Module):
         super().__init__()
         self.sizes, self.hidden = sizes, hidden
         attributes = len(sizes)
-        self.project = nn.Conv2d(channels, attributes * hidden, 1)  # T_n, stacked over n
+        self.project = nn.Conv2d(channels, attributes * hidden, 1, bias=False)  # T_n, stacked over n
         self.norm = nn.BatchNorm2d(attributes * hidden)
         self.embedding = nn.Embedding(sum(sizes), hidden)  # E1 of every class
         self.query = nn.ModuleList(nn.Linear(hidden, hidden) for _ in sizes)  # W1 of every attribute
@@ -67,29 +68,28 @@ class ClassSpatialAttention(nn.Module):
 
     def forward(self, psi: Tensor, attention: Tensor | None) -> Tensor:
         """ψ B×S×C and attribute attention α B×A×S (None: φ_n = ψ) -> α of every class over positions, B×ΣM×S."""
-        keys = torch.tanh(self._keys(psi, attention)).unflatten(2, (len(self.sizes), self.hidden))  # p1: B×S×A×c'
+        keys = torch.tanh(self._keys(psi, attention)).split(self.hidden, 2)  # p1: B×S×c' of every n
         queries = self.queries().split(self.sizes)
-        scores = [keys[:, :, n] @ q.T for n, q in enumerate(queries)]
+        scores = [key @ query.T for key, query in zip(keys, queries, strict=True)]
         return (torch.cat(scores, 2) / self.hidden**0.5).softmax(1).transpose(1, 2)
 
     def _keys(self, psi: Tensor, attention: Tensor | None) -> Tensor:
-        """BN(T_n φ_n) of all n, B×S×(A·c'): T(α⊙ψ) = α⊙(Wψ) + b, one product for all attributes."""
-        weight, bias = self.project.weight[:, :, 0, 0], self.project.bias
-        assert bias is not None
-        if not self.training:  # the norm is affine here, and goes into W and b
-            mean, variance = self.norm.running_mean, self.norm.running_var
-            assert mean is not None and variance is not None
-            scale = self.norm.weight * torch.rsqrt(variance + self.norm.eps)
-            weight, bias = weight * scale[:, None], (bias - mean) * scale + self.norm.bias
-        keys = F.linear(psi, weight)
-        if attention is None:
-            keys = keys + bias
-        else:
-            shape = (len(self.sizes), self.hidden)
-            share = (attention * attention.shape[-1]).transpose(1, 2)[..., None]  # B×S×A×1
-            keys = torch.addcmul(bias.view(shape).to(keys.dtype), keys.unflatten(2, shape), share.to(keys.dtype))
-            keys = keys.flatten(2)
-        return _norm(self.norm, keys) if self.training else keys
+        """BN(T_n φ_n) of all n, B×S×(A·c'): T(α⊙ψ) = α⊙(Wψ), one product for all attributes."""
+        weight, norm = self.project.weight[:, :, 0, 0], self.norm
+        share = None if attention is None else (attention * attention.shape[-1]).transpose(1, 2)[..., None]  # B×S×A×1
+        shape = (len(self.sizes), self.hidden)
+        if self.training:
+            keys = F.linear(psi, weight)
+            return _norm(norm, keys if share is None else (keys.unflatten(2, shape) * share.to(keys.dtype)).flatten(2))
+        # The norm is affine here, and goes into W and a bias.
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None and variance is not None
+        scale = norm.weight * torch.rsqrt(variance + norm.eps)
+        bias = norm.bias - mean * scale
+        if share is None:
+            return F.linear(psi, weight * scale[:, None], bias)
+        keys = F.linear(psi, weight * scale[:, None]).unflatten(2, shape)
+        return torch.addcmul(bias.view(shape).to(keys.dtype), keys, share.to(keys.dtype)).flatten(2)
 
 
 def _norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:

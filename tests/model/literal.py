@@ -32,9 +32,8 @@ def literal_class(network: M3Net, image: Tensor, n: int, m: int) -> Tensor:
     phi, _, _ = literal_attribute(network, image, n)
     spatial = network.class_spatial
     block = slice(n * spatial.hidden, (n + 1) * spatial.hidden)
-    weight, bias = spatial.project.weight[block], spatial.project.bias[block]
     norm = spatial.norm
-    keys = F.conv2d(phi[None], weight, bias)
+    keys = F.conv2d(phi[None], spatial.project.weight[block])
     keys = F.batch_norm(
         keys, norm.running_mean[block], norm.running_var[block], norm.weight[block], norm.bias[block], eps=norm.eps
     )

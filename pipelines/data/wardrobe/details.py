@@ -109,19 +109,19 @@ def _belt(canvas: Canvas, garment: Garment, hem: float, colours: Palette) -> Non
 
 def _badge(canvas: Canvas, garment: Garment, hem: float, colours: Palette) -> None:
     x, y = 8.8, 18.5
-    canvas.shape(arc((x, y), (5.4, 5.4)), colours.detail, colours.detail_edge, 0.8)
+    canvas.shape(arc((x, y), (6.4, 6.4)), colours.detail, colours.detail_edge, 0.8)
     star: Points = []
     for n in range(10):
-        radius, angle = (4.4, 1.9)[n % 2], math.radians(36 * n - 90)
+        radius, angle = (5.4, 2.3)[n % 2], math.radians(36 * n - 90)
         star.append((x + radius * math.cos(angle), y + radius * math.sin(angle)))
     canvas.shape(star, _GOLD, colours.detail_edge, 0.5)
 
 
 def _bow(canvas: Canvas, garment: Garment, hem: float, colours: Palette) -> None:
-    x, y = -8.5, 20.5
+    x, y = -8.3, 19.5
     for sign in (-1, 1):
-        loop = [(x, y), (x + sign * 6.0, y - 4.4), (x + sign * 6.0, y + 3.8)]
-        tail = [(x, y), (x + sign * 1.6, y + 7.2), (x + sign * 4.6, y + 6.0)]
+        loop = [(x, y), (x + sign * 7.8, y - 6.2), (x + sign * 7.8, y + 5.4)]
+        tail = [(x, y), (x + sign * 1.8, y + 10.4), (x + sign * 6.0, y + 8.8)]
         canvas.shape(tail, colours.detail, colours.detail_edge, 0.7)
         canvas.shape(loop, colours.detail, colours.detail_edge, 0.7)
-    canvas.shape(arc((x, y), (1.5, 1.7), steps=10), colours.detail, colours.detail_edge, 0.8)
+    canvas.shape(arc((x, y), (2.2, 2.5), steps=10), _GOLD, colours.detail_edge, 0.8)

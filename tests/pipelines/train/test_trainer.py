@@ -94,7 +94,7 @@ def _shard(rank: int, size: int, settings: TrainSettings, port: int, result: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
 def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path, size: int) -> None:
-    # SGD-like conditions: Adam divides by gradients near zero and would blow rounding up.
+    # A small rate, since the differences of rounding grow from step to step: hundredfold an epoch at 1e-3.
     changes = {"epochs": 1, "optimizer": {"learning_rate": 1e-5, "average": 0.5}}
     alone = trainer_of(settings_of(manifest, tmp_path / "alone", **changes), World())
     before = weights(alone)
@@ -108,10 +108,10 @@ def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path
     mp.spawn(_shard, (size, settings, port, tmp_path / "weights.pt"), nprocs=size)
     sharded = torch.load(tmp_path / "weights.pt", weights_only=True)
     moved = (weights(alone) - before).norm()
-    assert (sharded - weights(alone)).norm() < 0.02 * moved
+    assert (sharded - weights(alone)).norm() < 1e-4 * moved
     one, many = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("alone", "sharded"))
     for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
-        assert many[name] == pytest.approx(one[name], rel=1e-3)
+        assert many[name] == pytest.approx(one[name], rel=1e-5)
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ BASE = Garment("shirt", "round", "short", "knee", "plain", "blue", ("buttons",))
 # Garment units (left, top, right, bottom) that a change may touch.
 COLLAR = (-17, -18, 17, 19)
 REGIONS = {
-    "badge": (3, 12, 15, 25), "belt": (-20, 25, 20, 33), "bow": (-16, 14, -1, 29), "buttons": (-10, 17, 10, 57),
+    "badge": (2, 11, 16, 26), "belt": (-20, 25, 20, 33), "bow": (-17, 12, 0, 31), "buttons": (-10, 17, 10, 57),
     "frill": (-36, 50, 36, 70), "pockets": (-14, 30, 14, 45), "trim": (-36, 8, 36, 64),
 }  # fmt: skip
 SHADOW = 14  # pixels that a part's shadow reaches at this size
