@@ -49,8 +49,17 @@ def draw_augmentation(count: int, rng: np.random.Generator) -> NDArray[np.float6
     return rng.random((count, 11))
 
 
+@torch.no_grad()
 def augment(images: Tensor, draws: Tensor, config: AugmentationConfig, fill: int = 255) -> Tensor:
-    """uint8 B×3×H×W and draws B×11 -> float B×3×H×W in 0..255. What moves in from outside has level ``fill``."""
+    """uint8 B×3×H×W and draws B×11 -> float B×3×H×W in 0..255. What moves in from outside has level ``fill``.
+
+    Always in float32: autocast would round the places at which the picture is read, by most of a pixel at 224.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        return _augment(images, draws, config, fill)
+
+
+def _augment(images: Tensor, draws: Tensor, config: AugmentationConfig, fill: int) -> Tensor:
     draws = draws.to(images.device, torch.float32)
     signed = 2 * draws - 1
     x = images.to(torch.float32)

@@ -18,9 +18,12 @@ def draws(count: int, seed: int = 0) -> torch.Tensor:
     return torch.from_numpy(draw_augmentation(count, np.random.default_rng(seed)))
 
 
-def test_nothing_changes_at_strength_zero() -> None:
+@pytest.mark.parametrize("half", [False, True])
+def test_nothing_changes_at_strength_zero(half: bool) -> None:
     images = pictures()
-    torch.testing.assert_close(augment(images, draws(6), STILL), images.float(), atol=1e-2, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        still = augment(images, draws(6), STILL)
+    torch.testing.assert_close(still, images.float(), atol=1e-2, rtol=0)
 
 
 def test_flip() -> None:
