@@ -18,7 +18,7 @@ from pipelines.train.average import WeightAverage
 from pipelines.train.batches import Batch
 from pipelines.train.sampler import draw_roles
 from pipelines.train.settings import OptimizerSection
-from pipelines.train.step import TrainingStep, optimizer_of
+from pipelines.train.step import TrainingStep, optimizer_of, to_device
 
 
 def random_batch(encoder: M3Net, given: object, rng: np.random.Generator) -> Batch:
@@ -47,15 +47,18 @@ def main() -> None:
     given = parser.parse_args()
     torch.manual_seed(0)
     encoder = M3Net(EncoderConfig(backbone=given.backbone), taxonomy_of(given.attributes, given.classes))
-    encoder = encoder.to(memory_format=torch.channels_last)
-    step = TrainingStep(encoder, Objective(ObjectiveConfig(), encoder), AugmentationConfig(), 255).train()
+    device = torch.device(given.device)
+    encoder = encoder.to(device, memory_format=torch.channels_last)
+    step = TrainingStep(encoder, Objective(ObjectiveConfig(), encoder), AugmentationConfig(), 255).to(device).train()
     optimizer, average = optimizer_of(step, OptimizerSection()), WeightAverage(encoder, 0.99)
-    batch = random_batch(encoder, given, np.random.default_rng(0))
+    batch = to_device(random_batch(encoder, given, np.random.default_rng(0)), device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     images = normalize(batch.images).contiguous(memory_format=torch.channels_last)
 
     def bare() -> None:
         encoder.backbone(images).square().mean().backward()
         encoder.zero_grad(set_to_none=True)
+        wait()
 
     def whole() -> None:
         loss, losses = step(batch)
@@ -65,6 +68,7 @@ def main() -> None:
         optimizer.step()
         step.objective.prototypes.update(losses.prototype_sums, losses.prototype_counts)
         average.update(1)
+        wait()
 
     backbone, full, ratios = compare(bare, whole, given.rounds)
     print(sizes(given))

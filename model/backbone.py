@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torchvision
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .errors import EncoderError
@@ -17,6 +20,8 @@ _MAKERS: dict[str, Callable[..., torchvision.models.ResNet]] = {
     "resnet50": torchvision.models.resnet50,
 }
 BACKBONES = tuple(_MAKERS)
+# What torch and safetensors raise on a file of another kind, or of another network.
+_UNREADABLE = (RuntimeError, KeyError, TypeError, AttributeError, OSError, EOFError, UnpicklingError, SafetensorError)
 
 
 class Backbone(nn.Module):
@@ -40,7 +45,7 @@ class Backbone(nn.Module):
             raise EncoderError(f"stem {stem!r} is neither 'standard' nor 'fine'")
         network = _MAKERS[name](weights="DEFAULT" if weights == "imagenet" else None)
         if weights not in ("none", "imagenet"):
-            network.load_state_dict(_read_weights(Path(weights)), strict=False)
+            _load(network, name, Path(weights))
         self.conv1, self.bn1 = network.conv1, network.bn1
         self.pool = nn.MaxPool2d(3, 2, 1) if stem == "standard" else nn.Identity()
         self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
@@ -53,15 +58,14 @@ class Backbone(nn.Module):
         return psi
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _load(network: torchvision.models.ResNet, name: str, path: Path) -> None:
     if not path.is_file():
         raise EncoderError(f"backbone weights {path} do not exist (give 'none', 'imagenet' or a file)")
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    if "layer3.0.conv1.weight" not in state:
-        raise EncoderError(f"{path} does not hold the state dict of a torchvision ResNet")
-    return state
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        missing = network.load_state_dict(state, strict=False).missing_keys
+    except _UNREADABLE as error:
+        reason = (str(error).splitlines() or ["nothing in it"])[0]
+        raise EncoderError(f"{path} does not hold torchvision weights of {name}: {reason}") from error
+    if needed := [key for key in missing if not key.startswith(("layer4.", "fc."))]:
+        raise EncoderError(f"{path} does not hold the weights of {name}: {needed[0]} is missing")

@@ -81,7 +81,6 @@ class GlobalHead(nn.Module):
     def __init__(self, taxonomy: Taxonomy, width: int, global_width: int) -> None:
         super().__init__()
         self.taxonomy, self.width = taxonomy, global_width
-        self.attribute_width = width
         self.memory = nn.Parameter(torch.zeros(taxonomy.class_count, width))
         self.weight = nn.Parameter(torch.ones(len(taxonomy.attributes)))  # λ
         self.project = nn.Linear(len(taxonomy.attributes) * width, global_width, bias=False)  # W

@@ -45,7 +45,7 @@ class ImagePreparation:
             raise EncoderError(f"image fill {self.fill} is not in 0..255")
 
     def box(self, width: int, height: int) -> tuple[int, int]:
-        """Size (width, height) that a picture of the given size is scaled to before padding or cropping."""
+        """Size (width, height) of the whole of a picture at the scale of its frame."""
         ratios = self.width / width, self.height / height
         scale = min(ratios) if self.fit == "pad" else max(ratios)
         return max(1, round(width * scale)), max(1, round(height * scale))
@@ -53,15 +53,25 @@ class ImagePreparation:
     def apply(self, image: Image.Image) -> np.ndarray:
         """Scale and frame an RGB picture -> uint8 H×W×3."""
         assert image.mode == "RGB", image.mode
+        if self.fit == "crop":  # cut first: a long picture, scaled as a whole, would be gigabytes
+            scale = max(self.width / image.width, self.height / image.height)
+            cut = self.width / scale, self.height / scale
+            left, top = (image.width - cut[0]) / 2, (image.height - cut[1]) / 2
+            return np.asarray(self._scale(image, (self.width, self.height), (left, top, left + cut[0], top + cut[1])))
         size = self.box(*image.size)
-        if image.size != size:
-            image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        image = self._scale(image, size)
         if size == (self.width, self.height):
             return np.asarray(image)
-        left, top = (self.width - size[0]) // 2, (self.height - size[1]) // 2
         frame = Image.new("RGB", (self.width, self.height), (self.fill,) * 3)
-        frame.paste(image, (left, top))  # a negative corner crops
+        frame.paste(image, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
         return np.asarray(frame)
+
+    def _scale(
+        self, image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+    ) -> Image.Image:
+        if image.size == size and box in (None, (0, 0, *size)):
+            return image
+        return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object of the fields."""

@@ -79,6 +79,25 @@ class ItemStore:
         self.bad = [BadItem(**entry) for entry in json.loads((folder / "bad.json").read_text(encoding="utf-8"))]
         self.carried, self.known, self.unknown = _labels(batches, taxonomy)
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the items' ids and labels, in order."""
+        content = hashlib.sha256(json.dumps(self.item_ids).encode())
+        content.update(np.packbits(self.carried).tobytes())
+        content.update(np.packbits(self.known).tobytes())
+        return content.hexdigest()
+
+    def problems(self) -> list[str]:
+        """What was left out of the store, a line for each kind; empty if nothing was."""
+        lines = []
+        for code, count in Counter(item.code for item in self.bad).items():
+            first = next(item for item in self.bad if item.code == code)
+            lines.append(f"{count:,} items are left out: {code}, as {first.item_id!r} ({first.message})")
+        if self.unknown:
+            most = ", ".join(f"{name}={value}" for (name, value), _ in self.unknown.most_common(5))
+            lines.append(f"{sum(self.unknown.values()):,} labels are of classes that the taxonomy lacks: {most}")
+        return lines
+
     @classmethod
     def open(cls, manifest: Manifest, taxonomy: Taxonomy, *, split: str | None, cache: Path) -> ItemStore:
         """Map the store of a split, building it first where the cache does not have it.

@@ -54,6 +54,7 @@ def build_taxonomy(manifest: Manifest, *, ignore: Sequence[str] = (), min_count:
 def save_taxonomy(path: str | Path, taxonomy: Taxonomy) -> None:
     """Write a taxonomy as JSON, atomically."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(taxonomy.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)

@@ -41,7 +41,7 @@ class DemoSettings(Settings):
 
     out: Path = Path("runs/demo")
     """Folder for everything that the demo makes."""
-    items: int = Field(4000, ge=80)
+    items: int = Field(4000, ge=400)
     """Garments: 70 % to train on, 10 % to validate, 20 % to search."""
     seed: int = Field(1, ge=0)
     """Of the wardrobe."""
@@ -61,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _step("wardrobe", "drawing garments whose labels are known")
     if not wardrobe.exists():
         write_wardrobe(wardrobe, settings.items, settings.seed)
-        pq.write_table(pq.read_table(wardrobe, filters=[("split", "=", "test")]), catalogue)
+    if not catalogue.exists():
+        held_out = catalogue.with_suffix(".writing")
+        pq.write_table(pq.read_table(wardrobe, filters=[("split", "=", "test")]), held_out)
+        held_out.replace(catalogue)
     with runtime():
         _step("train", "M3-Net with Ray Train")
         recipe = ["--recipe", str(settings.recipe_file)]

@@ -11,6 +11,7 @@ from pipelines.errors import DuetError
 
 from .launch import train
 from .progress import follow
+from .run_folder import check_same_run
 from .settings import TrainSettings
 
 
@@ -18,11 +19,14 @@ from .settings import TrainSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, or continue an interrupted run; print where the checkpoint lies."""
     settings = parse_settings(TrainSettings, argv, "duet train")
+    check_same_run(settings)
     if (settings.out / "checkpoint" / "checkpoint.json").exists():
         print(f"{settings.out} holds a finished run already; its checkpoint: {settings.out / 'checkpoint'}")
         return 0
     with runtime(settings.ray), follow(settings.out, settings.epochs):
         trained = train(settings)
+    for problem in (settings.out / "problems.txt").read_text(encoding="utf-8").splitlines():
+        print(problem)
     entry = trained.history[-1]
     if trained.best is not None:
         print(f"best validation MAP@all {trained.best:.4f} at epoch {trained.best_epoch} of {entry['epoch']}")

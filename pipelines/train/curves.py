@@ -19,7 +19,8 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     left.legend()
     validated = [entry for entry in history if "map" in entry]
     for name in sorted({key for entry in validated for key in entry if key.startswith("map")}):
-        label = "all queries" if name == "map" else name.removeprefix("map/")
+        # Not as mathematics, and without the leading underscore that hides an entry of the legend.
+        label = "all queries" if name == "map" else name.removeprefix("map/").replace("$", r"\$").lstrip("_")
         points = [(entry["epoch"], entry[name]) for entry in validated if entry.get(name) is not None]
         right.plot(*zip(*points, strict=True), label=label, linewidth=2.5 if name == "map" else 1)
     best = [entry for entry in validated if entry["best"]]

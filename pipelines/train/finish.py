@@ -53,7 +53,8 @@ def summarize(
             sums[1].index_add_(0, class_index, unit)
         counts += torch.bincount(class_index, minlength=classes)
         rows = embeddings.cpu().numpy()
-        kept += [(int(item), row) for item, row in zip(items, rows, strict=True) if item % keep == 0]
+        # Copies, since a row is a view that would keep its whole batch.
+        kept += [(int(item), row.copy()) for item, row in zip(items, rows, strict=True) if item % keep == 0]
     world.sum(sums)
     world.sum(counts)
     means = F.normalize(sums, dim=-1).cpu()

@@ -1,13 +1,12 @@
 """Ray Train around the trainer: manifest -> run folder.
 
-A run folder holds ``settings.json``, ``taxonomy.json``, ``metrics.jsonl``, ``tensorboard/``, ``curves.png``,
-``best/`` and ``last/`` (encoders), ``checkpoint/`` (the result: best encoder, prototypes, manipulation head) and
-``ray/`` (what a resume needs).
+A run folder holds ``settings.json``, ``taxonomy.json``, ``problems.txt`` (what was left out), ``metrics.jsonl``,
+``tensorboard/``, ``curves.png``, ``best/`` and ``last/`` (encoders), ``checkpoint/`` (the result: best encoder,
+prototypes, manipulation head) and ``ray/`` (what a resume needs).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable
@@ -21,17 +20,18 @@ import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
+from cluster.errors import ClusterError
 from cluster.runtime import cpu_share
-from model.checkpoint import save_checkpoint
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy, load_taxonomy, save_taxonomy
-from pipelines.errors import CheckpointError, DuetError, ManifestError
+from pipelines.errors import DuetError, ManifestError
 
 from .curves import draw_curves
 from .distributed import World
 from .finish import finish
+from .run_folder import check_same_run, check_same_taxonomy, read_history, write_epoch, write_problems
 from .settings import TrainSettings
 from .trainer import Trainer
 
@@ -60,6 +60,7 @@ def train(settings: TrainSettings) -> Trained:
         ManifestError: nothing to train on.
         CheckpointError: the folder holds a run with other settings.
     """
+    check_same_run(settings)
     # Ray's workers run in other folders.
     settings = settings.model_copy(
         update={
@@ -68,14 +69,15 @@ def train(settings: TrainSettings) -> Trained:
             "encoder": settings.encoder.absolute(),
         }
     )
-    _check_same_run(settings)
     settings.out.mkdir(parents=True, exist_ok=True)
     manifest, taxonomy = open_manifest(settings)
+    check_same_taxonomy(settings, taxonomy)
     save_taxonomy(settings.out / "taxonomy.json", taxonomy)
     settings.save(settings.out / "settings.json")
-    gpu = settings.gpu == "yes" or (
-        settings.gpu == "auto" and ray.cluster_resources().get("GPU", 0) >= settings.workers
-    )
+    enough = ray.cluster_resources().get("GPU", 0) >= settings.workers
+    if settings.gpu == "yes" and not enough:  # Ray would wait for ever
+        raise ClusterError(f"--gpu yes: the cluster does not have a GPU for each of {settings.workers} workers")
+    gpu = enough and settings.gpu != "no"
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -102,7 +104,7 @@ def train(settings: TrainSettings) -> Trained:
             if isinstance(cause, DuetError):  # the user's to mend, and no matter of workers
                 raise cause from error
         raise
-    history = _read_history(settings.out)
+    history = read_history(settings.out)
     scores = [entry["map"] for entry in history if "map" in entry]
     best = [entry["epoch"] for entry in history if entry["best"]]
     draw_curves(history, settings.out / "curves.png")
@@ -120,6 +122,8 @@ def train_worker(config: dict[str, Any]) -> None:
         torch.set_num_threads(settings.threads or shared)
     world = World(context.get_world_rank(), context.get_world_size(), device)
     training, validation = open_stores(settings, config["manifest"], taxonomy)
+    if world.rank == 0:
+        write_problems(settings.out, training, validation)
     trainer = Trainer(settings, taxonomy, training, validation, world, _reporter(settings, world))
     start = ray.train.get_checkpoint()
     if start is not None:
@@ -133,7 +137,8 @@ def train_worker(config: dict[str, Any]) -> None:
 def open_manifest(settings: TrainSettings) -> tuple[Manifest, Taxonomy]:
     """The manifest with its labels, and the taxonomy: given, as the run that is continued has it, or built."""
     kept = settings.out / "taxonomy.json"
-    given = settings.taxonomy or (kept if kept.exists() else None)
+    continued = (settings.out / "metrics.jsonl").exists()  # before its first epoch a run has nothing to keep
+    given = settings.taxonomy or (kept if continued else None)
     if given is None or settings.attributes:
         manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
         return manifest, load_taxonomy(given) if given else build_taxonomy(manifest, ignore=settings.ignore)
@@ -170,35 +175,3 @@ def _reporter(settings: TrainSettings, world: World) -> Callable[[Trainer, dict[
             ray.train.report(entry, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
     return report
-
-
-def write_epoch(trainer: Trainer, entry: dict[str, Any]) -> None:
-    """Worker 0, after an epoch: encoders, metrics. Written before the state, so that a resume finds all of it."""
-    out = trainer.settings.out
-    trainer.average.swap()
-    metrics = {name: value for name, value in entry.items() if name.startswith("map")} | {"epoch": entry["epoch"]}
-    for name in ("best", "last") if entry["best"] else ("last",):
-        save_checkpoint(out / name, trainer.encoder, trainer.preparation, metrics=metrics)
-    trainer.average.swap()
-    lines = "".join(json.dumps(line) + "\n" for line in trainer.progress.history)
-    temporary = out / ".metrics.jsonl"
-    temporary.write_text(lines, encoding="utf-8")
-    temporary.replace(out / "metrics.jsonl")
-
-
-def _read_history(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def _check_same_run(settings: TrainSettings) -> None:
-    path = settings.out / "settings.json"
-    if not path.exists():
-        return
-    before = TrainSettings.model_validate(json.loads(path.read_text(encoding="utf-8"))).identity()
-    now = settings.identity()
-    changed = sorted(name for name in now if before.get(name) != now[name])
-    if changed:
-        raise CheckpointError(
-            f"{settings.out} holds a run with other settings ({', '.join(changed)}): "
-            "give another --out, or the same settings to continue it"
-        )

@@ -43,13 +43,14 @@ def save_state(
     progress: Progress,
     identity: dict[str, Any],
 ) -> None:
-    """Write weights, moving average, prototypes, optimiser, random state and progress into ``folder``."""
+    """Write weights, moving average, prototypes, optimiser and progress into ``folder``.
+
+    There is no random state: everything random is drawn from (seed, epoch, step).
+    """
     tensors = {f"model/{name}": tensor for name, tensor in step.state_dict().items()}
     tensors |= {f"average/{name}": tensor for name, tensor in average.items()}
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": torch.as_tensor(value) for name, value in values.items()}
-    # Batches and augmentation are drawn from (seed, epoch, step); only dropout reads torch's own generator.
-    tensors["random/cpu"] = torch.get_rng_state()
     folder.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, folder / "state.safetensors"
@@ -67,7 +68,7 @@ def load_state(
     """Restore what `save_state` wrote, in place.
 
     Raises:
-        CheckpointError: the state belongs to a run with other settings; names them.
+        CheckpointError: the state belongs to a run with other settings or training items; names them.
     """
     about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     changed = sorted(k for k in identity if about["identity"].get(k) != identity[k])
@@ -90,5 +91,4 @@ def load_state(
             moment = tensor if tensor.dim() != parameter.dim() else torch.empty_like(parameter).copy_(tensor)
             state["state"].setdefault(int(number), {})[key] = moment.detach()
     optimizer.load_state_dict(state)
-    torch.set_rng_state(tensors["random/cpu"])
     return Progress(**about["progress"])

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
@@ -16,6 +17,7 @@ from model.m3net import M3Net
 from model.objective import Objective, label_ratio
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore
+from pipelines.errors import EncoderError
 
 from .average import WeightAverage
 from .batches import Batches
@@ -83,7 +85,7 @@ class Trainer:
 
     def restore(self, folder: Path) -> None:
         """Continue from a saved state."""
-        self.progress = load_state(folder, self.step, self.optimizer, self.average.tensors, self.settings.identity())
+        self.progress = load_state(folder, self.step, self.optimizer, self.average.tensors, self.identity())
 
     def run(self) -> Progress:
         """Train the epochs that are left."""
@@ -116,7 +118,12 @@ class Trainer:
 
     def save(self, folder: Path) -> None:
         """Write the state into a folder."""
-        save_state(folder, self.step, self.optimizer, self.average.tensors, self.progress, self.settings.identity())
+        save_state(folder, self.step, self.optimizer, self.average.tensors, self.progress, self.identity())
+
+    def identity(self) -> dict[str, Any]:
+        """What a resumed run must have in common with this one: the settings, the classes and the labelled items."""
+        taxonomy = self.encoder.taxonomy.digest
+        return {**self.settings.identity(), "taxonomy": taxonomy, "training items": self.training.digest}
 
     def _epoch(self, module: torch.nn.Module, epoch: int, writer: SummaryWriter | None) -> dict[str, Any]:
         settings, steps = self.settings, self.batches.sampler.steps
@@ -128,6 +135,10 @@ class Trainer:
             rate = learning_rate(settings.optimizer, total_steps, steps, settings.epochs)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
+            # Only dropout draws from torch's own generators: seeded per step, a resume need not restore them.
+            torch.manual_seed(
+                int(np.random.SeedSequence((settings.seed, total_steps, self.world.rank)).generate_state(1)[0])
+            )
             with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.half):
                 loss, losses = module(to_device(batch, self.world.device))
             self.optimizer.zero_grad(set_to_none=True)
@@ -146,7 +157,9 @@ class Trainer:
                 )
         means = (self.world.sum(totals) / steps).tolist()
         if not all(map(_finite, means)):
-            raise FloatingPointError(f"the loss of epoch {epoch + 1} is not finite: lower optimizer.learning-rate")
+            raise EncoderError(
+                f"the loss of epoch {epoch + 1} is not finite: lower optimizer.learning-rate, and give another --out"
+            )
         seconds = time.monotonic() - start
         names = ("loss_classification", "loss_prototype", "loss_instance", "loss")
         entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(names, means, strict=True))}
@@ -178,5 +191,5 @@ def precision(setting: str, device: torch.device) -> bool:
     if setting != "auto":
         return setting == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -26,6 +28,15 @@ def test_crop_cuts_the_longer_side() -> None:
     picture.paste((255, 0, 0), (0, 30, 30, 60))  # the middle third
     frame = ImagePreparation(30, 30, fit="crop").apply(picture)
     assert (frame == (255, 0, 0)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1)])
+def test_crop_of_a_long_picture_stays_small(size: tuple[int, int]) -> None:
+    tracemalloc.start()
+    frame = ImagePreparation(224, 224, fit="crop").apply(Image.new("RGB", size, (1, 2, 3)))
+    assert (frame == (1, 2, 3)).all() and frame.shape == (224, 224, 3)
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
 
 
 def test_untouched_at_its_own_size() -> None:

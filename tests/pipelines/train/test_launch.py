@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from model.checkpoint import load_checkpoint
@@ -64,6 +66,10 @@ def test_run_folder(unbroken: Path, manifest: Path, capsys: pytest.CaptureFixtur
     assert main(arguments(manifest, unbroken, 6)) == 0
     assert "finished" in capsys.readouterr().out
 
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments(manifest, unbroken, 6), "--seed", "5"])
+    assert stop.value.code == 2 and "seed" in capsys.readouterr().err
+
 
 def test_user_errors_are_one_line(
     manifest: Path, unbroken: Path, tmp_path: Path, ray_session: None, capsys: pytest.CaptureFixture[str]
@@ -78,6 +84,18 @@ def test_user_errors_are_one_line(
         main([*arguments(manifest, tmp_path / "other", 6), "--seed", "5"])
     assert stop.value.code == 2
     assert "seed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_is_left_out_is_said(manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pq.read_table(manifest)
+    pictures = table.column("image").to_pylist()
+    pictures[3] = b"no picture"
+    table = table.set_column(table.schema.get_field_index("image"), "image", pa.array(pictures, pa.binary()))
+    pq.write_table(table, tmp_path / "spoilt.parquet")
+    assert main(arguments(tmp_path / "spoilt.parquet", tmp_path / "run", 1)) == 0
+    item = table.column("item_id")[3].as_py()
+    assert f": 1 items are left out: UNSUPPORTED_FORMAT, as {item!r}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
