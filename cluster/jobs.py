@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 PROG = "duet submit"
 DASHBOARD = "http://127.0.0.1:8265"
 _AGENT_SECONDS = 60.0
+_POLL_SECONDS = 1.0
 
 
 class SubmitSettings(Settings):
     """Run a command as a job on a Ray cluster: duet submit [options] -- COMMAND …
 
-    Needs the modules of duet's requirements on the cluster; duet itself is uploaded with the working directory.
-    Exits with 0 if the job succeeded, 1 if it failed or was stopped. Stopping this command does not stop the job.
+    Needs the modules of duet's requirements on the cluster; duet itself is uploaded with the working directory. Exits
+    with 0 if the job succeeded, 1 if it failed or was stopped, 2 if it cannot be started or followed. Stopping this
+    command does not stop the job.
     """
 
     address: str | None = None
@@ -103,14 +105,38 @@ def _submit(client: JobSubmissionClient, entrypoint: str, runtime_env: dict[str,
 
 
 def follow(client: JobSubmissionClient, submission_id: str) -> bool:
-    """Print the job's output until it ends; return whether it succeeded."""
+    """Print the job's output until it ends; return whether it succeeded.
+
+    Raises:
+        ClusterError: the connection to the cluster is lost; the job goes on.
+    """
+    from aiohttp import ClientError
+
+    shown = 0  # characters; an output that is asked for again begins at its beginning
 
     async def show() -> None:
+        nonlocal shown
+        begin = 0
         async for text in client.tail_job_logs(submission_id):
-            print(text, end="", flush=True)
+            print(text[max(0, shown - begin) :], end="", flush=True)
+            begin += len(text)
+            shown = max(shown, begin)
 
-    asyncio.run(show())
-    status = client.get_job_status(submission_id)
+    try:
+        while True:
+            asyncio.run(show())
+            status = client.get_job_status(submission_id)
+            if status.is_terminal():
+                break
+            time.sleep(_POLL_SECONDS)  # the output may end before the job, and its connection at any time
+    except BrokenPipeError:  # whoever reads our output has gone, not the cluster
+        raise
+    except (RuntimeError, OSError, ClientError) as error:
+        address = client.get_address()
+        raise ClusterError(
+            f"connection to {address} lost ({str(error).partition(chr(10))[0]}); the job goes on: "
+            f"ray job logs {submission_id} --follow --address {address}"
+        ) from error
     print(f"{PROG}: {submission_id} {status.value.lower()}")
     return status.value == "SUCCEEDED"
 

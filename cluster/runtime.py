@@ -54,7 +54,7 @@ def runtime(settings: RaySettings | None = None) -> Iterator[None]:
     """Have Ray within the block; a Ray that was there before is used and left alone.
 
     Raises:
-        ClusterError: the cluster at the address does not answer.
+        ClusterError: the cluster at the address does not answer, or it is no cluster's address.
     """
     settings = settings or RaySettings()
     if ray.is_initialized():
@@ -84,13 +84,18 @@ def cpu_share(workers: int) -> float:
 
 
 def _connect(address: str, settings: RaySettings) -> None:
+    if address.startswith(("http://", "https://")):
+        raise ClusterError(
+            f"{address} is a dashboard's address, which only `duet submit` takes: set --ray.address or RAY_ADDRESS to "
+            "the cluster's own, HOST:6379 as a rule, or leave both out for a local Ray"
+        )
     # Ray tries for minutes and may then end the process; a port that nobody listens on can be told at once.
     host, _, port = address.rpartition("/")[2].rpartition(":")
     try:
         if host and port.isdigit():
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, log_to_driver=settings.worker_logs, logging_level=logging.WARNING)
-    except (OSError, RuntimeError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(f"no Ray cluster answers at {address!r}: {str(error).splitlines()[0]}") from error
 
 

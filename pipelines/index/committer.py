@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from lance.commit import CommitConflictError
 from lance.fragment import FragmentMetadata
 
@@ -44,7 +45,7 @@ class Committer:
     """
 
     def __init__(self, index: Index, generation: Generation, lease: Lease) -> None:
-        self.index, self.generation, self._lease = index, generation, lease
+        self.index, self.generation, self.lease = index, generation, lease
         self._datasets = {table: index.dataset(table, generation.name) for table in generation.committed_tables}
         self.mark = read_mark(self._datasets[ITEMS])
         for table in generation.committed_tables:
@@ -70,14 +71,17 @@ class Committer:
             StoreError: another process has taken over, or changed the tables; or an id begins with a control character.
         """
         assert receipts
+        self.lease.check()
         replaced = [item_id for receipt in receipts for item_id in receipt.replaced]
         relabelled = [item_id for receipt in receipts for item_id in receipt.relabelled]
-        if min([*replaced, *relabelled], default=" ") < " ":
+        cleared = [item_id for receipt in receipts for item_id in receipt.cleared]
+        changed = [*replaced, *relabelled, *cleared]
+        if min(changed, default=" ") < " ":
             raise StoreError("an item_id is empty or begins with a control character; those are kept for the sentinel")
-        assert len({*replaced, *relabelled}) == len(replaced) + len(relabelled), "an id in two receipts"
+        assert len(set(changed)) == len(changed), "an id in two receipts"
         mark = new_mark(max(self.sequence, *(receipt.sequence for receipt in receipts)))
         for table in self.generation.committed_tables:
-            gone = replaced if table not in (ITEMS, DEAD_LETTERS) else replaced + relabelled
+            gone = {ITEMS: [*replaced, *relabelled], DEAD_LETTERS: changed}.get(table, replaced)
             new = [text for receipt in receipts for text in receipt.fragments.get(table, ())]
             if table == DEAD_LETTERS:
                 new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
@@ -92,7 +96,7 @@ class Committer:
     def _commit_table(self, table: str, gone: Sequence[str], new: Sequence[str], mark: str) -> None:
         for _ in range(_ATTEMPTS):
             dataset = self._datasets[table]
-            removed, updated = delete_rows(dataset, gone)
+            removed, updated = delete_rows(dataset, IS_SENTINEL | is_one_of("item_id", gone))
             operation = lance.LanceOperation.Update(
                 removed_fragment_ids=removed,
                 updated_fragments=updated,
@@ -102,7 +106,7 @@ class Committer:
                 self._datasets[table] = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
                 return
             except CommitConflictError:
-                self._lease.check()
+                self.lease.check()
                 self._reopen(table)
         raise StoreError(f"table {table} of {self.index.uri} kept changing under a commit; stop what else writes to it")
 
@@ -124,7 +128,7 @@ class Committer:
         for version in sorted((v["version"] for v in dataset.versions()), reverse=True):
             before = self.index.dataset(table, self.generation.name, version)
             if read_mark(before) == self.mark:
-                self._lease.check()
+                self.lease.check()
                 before.restore()
                 self._datasets[table] = self.index.dataset(table, self.generation.name)
                 assert read_mark(self._datasets[table]) == self.mark
@@ -158,15 +162,16 @@ class Committer:
         return write_rows(dataset, pa.Table.from_pylist(rows, schema=DEAD_LETTERS_SCHEMA))
 
 
-def delete_rows(dataset: lance.LanceDataset, item_ids: Sequence[str]) -> tuple[list[int], list[FragmentMetadata]]:
-    """Take the sentinel and all rows of these ids out, by deletion vectors that belong to no version yet.
+def delete_rows(dataset: lance.LanceDataset, gone: pc.Expression) -> tuple[list[int], list[FragmentMetadata]]:
+    """Take rows out, by deletion vectors that belong to no version yet.
 
-    Ids are compared as values, never as text of a query.
+    Args:
+        dataset: the table, at the version that is read.
+        gone: filter of those rows; ids are compared as values (`is_one_of`), never as text of a query.
 
     Returns:
         ids of the fragments that keep no row, and the others that lose rows.
     """
-    gone = IS_SENTINEL | is_one_of("item_id", item_ids)
     found = dataset.scanner(columns=[], filter=gone, with_row_address=True).to_table()["_rowaddr"].to_numpy()
     fragments, offsets = found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)
     removed, updated = [], []

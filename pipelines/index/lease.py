@@ -6,9 +6,11 @@ change takes the row out and puts another in, and of two such changes Lance refu
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
+import time
 import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -35,15 +37,21 @@ _SCHEMA = pa.schema(
         pa.field("beat", pa.timestamp("us", "UTC"), nullable=False),
     ]
 )
+_log = logging.getLogger(__name__)
 _held_here: set[str] = set()
+
+
+class _TakenOverError(StoreError):
+    """The row has somebody else's token."""
 
 
 class Lease:
     """A context in which this process is the index's one committer.
 
-    The lease of a process that died on this machine is taken over at once, that of any other after `EXPIRY` without
-    a beat. A holder that was taken over by mistake (it was suspended, say) finds out when it next commits: by its
-    `check`, and in any case by the sentinel of the tables.
+    The lease of a process that died on this machine is taken over at once. That of any other is watched: it is taken
+    over if there is no beat for `EXPIRY`, which only this machine's clock tells, and refused at the first one. A holder
+    that was taken over by mistake (it was suspended, say) finds out when it next commits: by its `check`, and in any
+    case by the sentinel of the tables.
 
     Args:
         uri: of the index, which must exist.
@@ -61,7 +69,7 @@ class Lease:
     def __enter__(self) -> Lease:
         create_dataset(self._uri, _row(""))
         try:
-            self._swap(_row(self._token), expected=None)
+            _swap(self._free(), _row(self._token))
         except CommitConflictError as error:
             raise StoreError(
                 f"another process just took the index {self._index}; wait until it has finished"
@@ -77,42 +85,65 @@ class Lease:
         self._beats.join()
         _held_here.discard(self._token)
         with suppress(StoreError, OSError):  # taken over, or out of reach: there is nothing left to give back
-            self._swap(_row(""), expected=self._token)
+            _swap(self._own(), _row(""))
 
     def check(self) -> None:
         """Raise `StoreError` unless this process still holds the lease."""
-        holder = _read(open_dataset(self._uri))
-        if holder["token"] != self._token:
-            raise StoreError(
-                f"the index {self._index} was taken over by {_name(holder)}; this run commits nothing more"
-            )
+        self._own()
 
     def _keep(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                self._swap(_row(self._token), expected=self._token)
-            except StoreError:
-                return  # taken over; `check` tells the committer
-            except OSError:
+                _swap(self._own(), _row(self._token))
+            except _TakenOverError:
+                return  # `check` tells the committer
+            except (StoreError, OSError):
                 continue  # the store hiccups; `EXPIRY` leaves room for some beats
 
-    def _swap(self, row: pa.Table, expected: str | None) -> None:
-        """Put `row` in the place of the row of `expected`; None = of nobody, or of somebody dead."""
+    def _own(self) -> lance.LanceDataset:
+        """The table with this lease's own row in it."""
         dataset = open_dataset(self._uri)
         holder = _read(dataset)
-        if expected is None and _lives(holder):
+        if holder["token"] != self._token:
+            raise _TakenOverError(
+                f"the index {self._index} was taken over by {_name(holder)}; this run commits nothing more"
+            )
+        return dataset
+
+    def _free(self) -> lance.LanceDataset:
+        """The table with the row of nobody in it, or of somebody dead."""
+        dataset = open_dataset(self._uri)
+        holder = _read(dataset)
+        if holder["token"] and holder["host"] != socket.gethostname():
+            _log.warning(
+                "the index %s is held by %s; watching for %.0f s whether it still writes",
+                self._index,
+                _name(holder),
+                EXPIRY.total_seconds(),
+            )
+            end = time.monotonic() + EXPIRY.total_seconds()
+            while (now := _read(dataset)) == holder:
+                if time.monotonic() > end:
+                    return dataset
+                time.sleep(EXPIRY.total_seconds() / 60)
+                dataset = open_dataset(self._uri)
+            holder = now
+        if _lives(holder):
             raise StoreError(
                 f"the index {self._index} is being written by {_name(holder)}; wait until it has finished, or stop it"
             )
-        if expected is not None and holder["token"] != expected:
-            raise StoreError(f"the lease of {self._index} is held by {_name(holder)}")
-        operation = lance.LanceOperation.Update(
-            removed_fragment_ids=[fragment.fragment_id for fragment in dataset.get_fragments()],
-            new_fragments=read_fragments(write_rows(dataset, row)),
-        )
-        committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
-        if committed.version % 64 == 0:
-            committed.cleanup_old_versions(_VERSIONS_KEPT)
+        return dataset
+
+
+def _swap(dataset: lance.LanceDataset, row: pa.Table) -> None:
+    """Put `row` in the place of the one that was read. Raises `CommitConflictError` if it is another one by now."""
+    operation = lance.LanceOperation.Update(
+        removed_fragment_ids=[fragment.fragment_id for fragment in dataset.get_fragments()],
+        new_fragments=read_fragments(write_rows(dataset, row)),
+    )
+    committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+    if committed.version % 64 == 0:
+        committed.cleanup_old_versions(_VERSIONS_KEPT)
 
 
 def _row(token: str) -> pa.Table:
@@ -129,13 +160,14 @@ def _read(dataset: lance.LanceDataset) -> dict[str, object]:
 def _lives(holder: dict[str, object]) -> bool:
     if not holder["token"]:
         return False
-    if holder["host"] == socket.gethostname():
-        pid = holder["pid"]
-        assert isinstance(pid, int)
-        if pid == os.getpid():  # in a container that was started again, a dead holder had our own number
-            return holder["token"] in _held_here
-        if not _is_running(pid):
-            return False
+    if holder["host"] != socket.gethostname():
+        return True  # for all that can be told at once
+    pid = holder["pid"]
+    assert isinstance(pid, int)
+    if pid == os.getpid():  # in a container that was started again, a dead holder had our own number
+        return holder["token"] in _held_here
+    if not _is_running(pid):
+        return False
     beat = holder["beat"]
     assert isinstance(beat, datetime)
     return datetime.now(UTC) - beat < EXPIRY

@@ -37,6 +37,7 @@ class Receipt:
         fragments: table name -> fragments (JSON of `write_rows`) with the new rows.
         dead_letters: items of the chunk that could not be indexed; their rows stay as they are.
         vectors: how many embeddings the fragments hold.
+        cleared: ids whose dead letters go, and nothing else: what they were about is over.
     """
 
     sequence: int
@@ -45,6 +46,12 @@ class Receipt:
     fragments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dead_letters: tuple[DeadLetter, ...] = ()
     vectors: int = 0
+    cleared: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether committing it would change nothing."""
+        return not (self.replaced or self.relabelled or self.dead_letters or self.cleared)
 
     def to_json(self) -> str:
         """JSON text; `from_json` reads it back."""
@@ -61,4 +68,5 @@ class Receipt:
             {table: tuple(fragments) for table, fragments in value["fragments"].items()},
             tuple(DeadLetter(**letter) for letter in value["dead_letters"]),
             value["vectors"],
+            tuple(value["cleared"]),
         )

@@ -1,5 +1,7 @@
 """The sentinel: one row per table, which every commit takes out and puts back with a new *mark*.
 
+``snapshots`` has one, too, without a mark (`pipelines.index.snapshot.sentinel_snapshot`).
+
 Lance merges two commits that touch different rows. Since both of them take out the same sentinel, no two commits of a
 table can ever merge: the later one is refused. Its mark says how far the table is: tables of a generation belong
 together if and only if their marks are equal.

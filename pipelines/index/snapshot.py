@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from model.preparation import ImagePreparation
 from model.taxonomy import Taxonomy
@@ -15,6 +16,9 @@ from model.taxonomy import Taxonomy
 from .generation import Generation
 from .naming import ITEMS
 from .schema import SNAPSHOTS_SCHEMA
+
+# The last row: whoever publishes takes it out and puts it back, so that of two who read the same, one is refused.
+IS_SENTINEL = pc.field("snapshot_id") == ""
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,9 @@ class Snapshot:
             "published_at": self.published_at,
         }
         return pa.Table.from_pylist([row], schema=SNAPSHOTS_SCHEMA)
+
+
+def sentinel_snapshot() -> pa.Table:
+    """The row that is no snapshot."""
+    row = {"snapshot_id": "", "generation": "", "sequence": 0, "tables": [], "model_digest": "", "checkpoint_uri": ""}
+    return pa.Table.from_pylist([row | {"published_at": datetime.fromtimestamp(0, UTC)}], schema=SNAPSHOTS_SCHEMA)

@@ -1,7 +1,7 @@
 """An index: one folder (or S3 prefix) of LanceDB tables.
 
     generations.lance               which encoders embedded into it
-    snapshots.lance                 what is published, in order; readers follow the last row
+    snapshots.lance                 what is published, in order; readers follow the last row before the sentinel
     lease.lance                     who may commit
     <generation>.<table>.lance      the tables of each generation (`pipelines.index.schema`)
 
@@ -24,9 +24,9 @@ from .datasets import create_dataset, dataset_exists, open_dataset
 from .generation import Generation, prototype_rows
 from .naming import ITEMS, PROTOTYPES
 from .reader import SnapshotReader
-from .schema import GENERATIONS_SCHEMA, SNAPSHOTS_SCHEMA
+from .schema import GENERATIONS_SCHEMA
 from .sentinel import FIRST_MARK, sentinel_row
-from .snapshot import Snapshot
+from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
 
 
 class Index:
@@ -54,7 +54,7 @@ class Index:
         """Open an index, or make an empty one. Raises `StoreError` if it cannot be written there."""
         index = cls(index_uri(uri))
         create_dataset(index.table_uri("generations"), GENERATIONS_SCHEMA.empty_table())
-        create_dataset(index.table_uri("snapshots"), SNAPSHOTS_SCHEMA.empty_table())
+        create_dataset(index.table_uri("snapshots"), sentinel_snapshot())
         return index
 
     def table_uri(self, table: str, generation: str | None = None) -> str:
@@ -82,13 +82,19 @@ class Index:
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """All snapshots, oldest first."""
-        return tuple(self._snapshot(row) for row in self.dataset("snapshots").to_table().to_pylist())
+        return tuple(self._snapshot(row) for row in self.dataset("snapshots").to_table(filter=~IS_SENTINEL).to_pylist())
 
-    def latest(self) -> Snapshot | None:
-        """The published snapshot; None while there is none."""
-        dataset = self.dataset("snapshots")
+    def latest(self, snapshots: lance.LanceDataset | None = None) -> Snapshot | None:
+        """The published snapshot; None while there is none.
+
+        Args:
+            snapshots: the table ``snapshots``, as it was opened; None = as it is now.
+        """
+        dataset = self.dataset("snapshots") if snapshots is None else snapshots
         count = dataset.count_rows()
-        return self._snapshot(dataset.take([count - 1]).to_pylist()[0]) if count else None
+        rows = dataset.take(list(range(max(0, count - 2), count))).to_pylist()  # the last one, and the sentinel
+        published = [row for row in rows if row["snapshot_id"]]
+        return self._snapshot(published[-1]) if published else None
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """One snapshot. Raises `StoreError` if there is none of that id."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 from model.errors import ImageError
 from model.preparation import ImagePreparation
 
-from .pending import Action
+from .chunk import Action
 from .pictures import decode_pictures
 from .transport import pack, unpack
 

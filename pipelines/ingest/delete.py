@@ -1,4 +1,4 @@
-"""Deleting a manifest's items from every generation of an index."""
+"""Deleting a manifest's items, and their dead letters, from every generation of an index."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.data.manifest import Manifest
 from pipelines.data.progress import progress
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS
+from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
 from pipelines.index.schema import is_one_of
@@ -43,8 +43,10 @@ def run_delete(settings: IngestSettings) -> IngestSummary:
             gone: set[str] = set()
             for committer in committers:
                 present = _present(committer.datasets[ITEMS], ids)
-                if present:
-                    committer.commit([Receipt(committer.sequence + 1, replaced=tuple(sorted(present)))])
+                # Also of items that were never indexed, so that their pictures are tried again.
+                refused = _present(committer.datasets[DEAD_LETTERS], ids)
+                if present or refused:
+                    committer.commit([Receipt(committer.sequence + 1, replaced=tuple(sorted(present | refused)))])
                 gone |= present
             return gone
 
@@ -74,6 +76,6 @@ def _count(manifest: Manifest, delete: Callable[[list[str]], set[str]]) -> tuple
     return deleted, absent
 
 
-def _present(items: lance.LanceDataset, item_ids: Sequence[str]) -> set[str]:
-    found = items.to_table(columns=["item_id"], filter=is_one_of("item_id", item_ids))
+def _present(table: lance.LanceDataset, item_ids: Sequence[str]) -> set[str]:
+    found = table.to_table(columns=["item_id"], filter=is_one_of("item_id", item_ids))
     return set(found["item_id"].to_pylist())

@@ -17,7 +17,7 @@ from pipelines.index.committer import Committer
 from pipelines.index.datasets import dataset_exists
 from pipelines.index.generation import generation_name
 from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS
+from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
 from pipelines.index.store import Index, index_uri
@@ -45,9 +45,9 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
     if settings.delete:
         return run_delete(settings)
     assert settings.checkpoint is not None
-    manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
     folder = str(Path(settings.checkpoint).absolute())
     checkpoint = load_checkpoint(folder)
+    manifest = _open_manifest(settings, checkpoint)
     if settings.dry_run:
         return _dry_run(settings, manifest, checkpoint)
     superseded = superseded_rows(manifest)
@@ -59,7 +59,7 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
         pending = Pending(
             manifest,
             checkpoint.taxonomy.names,
-            Ledger(index.uri, generation.name, committer.datasets[ITEMS].version),
+            Ledger.of(index, generation.name, committer.datasets),
             superseded,
             settings.chunk,
             committer.sequence,
@@ -73,6 +73,7 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
             batch=settings.batch,
             threads=settings.threads,
             thumbnail_size=settings.thumbnail_size,
+            actors=settings.actors,
         )
         with _quiet_start(), runtime(settings.ray), progress("indexing", manifest.count()) as advance:
             began = time.perf_counter()
@@ -85,7 +86,8 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
                 separate_decode=settings.decodes_separately,
             )
             report, rate = _commit_all(receipts, committer, folder, settings, advance)
-            if report.seen != manifest.count() or not report.balanced:
+            assert report.balanced, f"{report.seen} rows were read, and became {report.actions.total()} items: {report}"
+            if report.seen != manifest.count():
                 raise StoreError(
                     f"{report.seen:,} of the manifest's {manifest.count():,} rows were read: a file changed meanwhile. "
                     "What was read is indexed; run this command again for the rest"
@@ -100,6 +102,14 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
         snapshot_id=snapshot_id,
         ignored_attributes=_ignored(manifest, checkpoint),
     )
+
+
+def _open_manifest(settings: IngestSettings, checkpoint: Checkpoint) -> Manifest:
+    """The manifest with its labels as training and evaluation read them; one without labels is indexed as well."""
+    manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
+    if settings.attributes is None and not set(checkpoint.taxonomy.names).isdisjoint(manifest.metadata):
+        return Manifest.labelled(settings.manifest, checkpoint.taxonomy, roots=settings.roots)
+    return manifest
 
 
 @contextmanager
@@ -145,7 +155,7 @@ def _commit_all(
         total.add(report)
         if number == 0:  # until then the workers were starting
             first, started = report.encoded, time.monotonic()
-        if receipt.replaced or receipt.relabelled or receipt.dead_letters:
+        if not receipt.is_empty:
             group.append(receipt)
             vectors += receipt.vectors
         if vectors >= settings.commit_vectors or time.monotonic() - last >= settings.commit_seconds:
@@ -190,7 +200,7 @@ def _ledger_of(index: Index, generation: str) -> Ledger | None:
     """The ledger of a generation; None if there is none yet."""
     if not dataset_exists(index.table_uri(ITEMS, generation)):
         return None
-    return Ledger(index.uri, generation, index.dataset(ITEMS, generation).version)
+    return Ledger.of(index, generation, {table: index.dataset(table, generation) for table in (ITEMS, DEAD_LETTERS)})
 
 
 def _ignored(manifest: Manifest, checkpoint: Checkpoint) -> tuple[str, ...]:

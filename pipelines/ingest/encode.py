@@ -24,7 +24,7 @@ from pipelines.index.naming import ITEMS
 from pipelines.index.receipt import DeadLetter, Receipt
 from pipelines.index.store import Index
 
-from .pending import Action
+from .chunk import Action
 from .pictures import Picture, decode_pictures
 from .report import Report
 from .rows import Encoded, embedding_rows, join
@@ -44,8 +44,9 @@ class EncodePlan:
         generation: name of the generation.
         device: ``cpu`` or ``cuda``.
         batch: images per pass.
-        threads: of torch, and for decoding.
+        threads: of torch, and as many for decoding; 0 = this machine's cores divided among the actors, 1 at least.
         thumbnail_size: longest side in pixels; 0 = none.
+        actors: how many there are of such workers.
     """
 
     checkpoint: str
@@ -56,6 +57,11 @@ class EncodePlan:
     batch: int
     threads: int
     thumbnail_size: int
+    actors: int = 1
+
+    def threads_here(self) -> int:
+        """Threads of a worker on this machine."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.actors)
 
 
 class EncodeWorker:
@@ -66,7 +72,7 @@ class EncodeWorker:
     """
 
     def __init__(self, plan: EncodePlan) -> None:
-        threads = plan.threads or os.cpu_count() or 1
+        threads = plan.threads_here()
         torch.set_num_threads(threads)
         self._plan = plan
         self._checkpoint = load_checkpoint(plan.checkpoint, plan.device)
@@ -115,6 +121,7 @@ class EncodeWorker:
             fragments,
             tuple(letters),
             encoded.vectors if encoded is not None else 0,
+            cleared=tuple(rows.filter(pa.array(actions == Action.UNCHANGED))["item_id"].to_pylist()),
         )
 
     def _encode(self, pending: pa.Table, report: Report) -> tuple[Encoded | None, list[Picture | ImageError]]:

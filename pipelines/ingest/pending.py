@@ -11,8 +11,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,44 +23,14 @@ from pipelines.data.images import content_hash
 from pipelines.data.manifest import Manifest, row_image, row_labels
 from pipelines.errors import ManifestError
 
-from .ledger import Ledger
+from .chunk import Action, Chunk
+from .ledger import Ledger, Refusal
+from .read_ahead import read_ahead
 
 _CHUNK_BYTES = 64_000_000  # of pictures; a chunk of large ones has fewer items
 _BATCHES_BETWEEN_CHUNKS = 32  # a chunk comes at least so often, an empty one if need be, to show progress
+_AHEAD_BYTES = 64_000_000  # of pictures that are read and not yet in a chunk, and `_READERS` more of any size
 _READERS = 16  # pictures that are read at the same time: reading waits for disks and networks
-
-
-class Action(StrEnum):
-    """What an item of the manifest means for the index."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    RELABELLED = "relabelled"
-    UNCHANGED = "unchanged"
-    REFUSED = "refused"
-
-
-@dataclass
-class Chunk:
-    """Pending rows that are embedded together, and what was passed over on the way to them.
-
-    Args:
-        sequence: grows from chunk to chunk.
-        rows: dicts with item_id, action, image, image_hash, row_hash, image_uri, labels, metadata, thumbnail, code and
-            message (of a refusal).
-        seen: rows of the manifest since the chunk before.
-        unchanged: those of them that the index has already.
-        superseded: those of them that a later row overrules.
-        seconds: time it took to find them.
-    """
-
-    sequence: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    seen: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    seconds: float = 0.0
-    image_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,57 +68,75 @@ class Pending:
                 chunk.seen += batch.num_rows
                 chunk.superseded += int(dropped.sum())
                 for row in self._pending(batch.filter(pa.array(~dropped)), readers):
-                    if row["action"] == Action.UNCHANGED:
-                        chunk.unchanged += 1
+                    if isinstance(row, Action):
+                        chunk.passed[row] += 1
                         continue
                     chunk.rows.append(row)
-                    chunk.image_bytes += len(row["image"] or b"")
+                    chunk.image_bytes += _image_bytes(row)
                     if len(chunk.rows) == self.chunk or chunk.image_bytes >= _CHUNK_BYTES:
-                        chunk.seconds = time.perf_counter() - began
-                        yield chunk
+                        yield self._finish(chunk, began)
                         chunk, batches, began = Chunk(chunk.sequence + 1), 0, time.perf_counter()
                 if batches >= _BATCHES_BETWEEN_CHUNKS:
-                    chunk.seconds = time.perf_counter() - began
-                    yield chunk
+                    yield self._finish(chunk, began)
                     chunk, batches, began = Chunk(chunk.sequence + 1), 0, time.perf_counter()
-        chunk.seconds = time.perf_counter() - began
-        yield chunk
+        yield self._finish(chunk, began)
 
-    def _pending(self, batch: pa.RecordBatch, readers: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
-        rows = batch.to_pylist()
-        known = self.ledger.hashes([row["item_id"] for row in rows]) if self.ledger else {}
-        metadata = self._metadata(batch)
-        relabelled = []
-        result = []
-        for row, values, picture in zip(rows, metadata, readers.map(self._read, rows), strict=True):
-            entry = self._entry(row, values)
-            before = known.get(row["item_id"])
-            if isinstance(picture, ImageError):
-                entry |= {"action": Action.REFUSED, "code": picture.code, "message": str(picture)}
-            else:
-                image, entry["image_hash"] = picture
-                entry["action"] = _compare((entry["image_hash"], entry["row_hash"]), before)
-                if entry["action"] in (Action.NEW, Action.CHANGED):
-                    entry["image"] = image
-                elif entry["action"] == Action.RELABELLED:
-                    relabelled.append(entry)
-            result.append(entry)
+    def _finish(self, chunk: Chunk, began: float) -> Chunk:
+        relabelled = [row for row in chunk.rows if row["action"] == Action.RELABELLED]
         if relabelled:
             assert self.ledger is not None
-            thumbnails = self.ledger.thumbnails([entry["item_id"] for entry in relabelled])
-            for entry in relabelled:
-                entry["thumbnail"] = thumbnails[entry["item_id"]]
-        yield from result
+            thumbnails = self.ledger.thumbnails([row["item_id"] for row in relabelled])
+            for row in relabelled:
+                row["thumbnail"] = thumbnails[row["item_id"]]
+        chunk.seconds = time.perf_counter() - began
+        return chunk
 
-    def _read(self, row: Mapping[str, Any]) -> tuple[bytes, str] | ImageError:
+    def _pending(self, batch: pa.RecordBatch, readers: ThreadPoolExecutor) -> Iterator[dict[str, Any] | Action]:
+        """What the rows of a batch mean, in order: rows for a chunk, or why there is nothing to be done."""
+        images = batch.column("image") if "image" in batch.schema.names else None
+        rows = batch.select([name for name in batch.schema.names if name != "image"]).to_pylist()
+        ids = [row["item_id"] for row in rows]
+        known = self.ledger.hashes(ids) if self.ledger else {}
+        refused = self.ledger.refusals(ids) if self.ledger else {}
+        metadata = self._metadata(batch)
+
+        def examine(number: int) -> dict[str, Any] | Action:
+            row = rows[number]
+            if images is not None:  # here, so that only pictures in hand are copied out of the batch
+                row = {**row, "image": images[number].as_py()}
+            item_id = row["item_id"]
+            return self._examine(row, metadata[number], known.get(item_id), refused.get(item_id))
+
+        return read_ahead(examine, range(len(rows)), readers, size=_image_bytes, parallel=_READERS, held=_AHEAD_BYTES)
+
+    def _examine(
+        self,
+        row: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        before: tuple[str, str] | None,
+        refusal: Refusal | None,
+    ) -> dict[str, Any] | Action:
+        entry = self._entry(row, metadata)
         try:
             image = row_image(row, self.manifest.roots)
         except ImageError as error:
-            return error
-        return image, content_hash(image)
+            if refusal == Refusal("", error.code):
+                return Action.UNCHANGED_REFUSED
+            return entry | {"action": Action.REFUSED, "code": error.code, "message": str(error)}
+        entry["image_hash"] = content_hash(image)
+        entry["action"] = action = _compare((entry["image_hash"], entry["row_hash"]), before)
+        if action in (Action.NEW, Action.CHANGED):
+            if refusal is not None and refusal.image_hash == entry["image_hash"]:
+                return Action.UNCHANGED_REFUSED  # the same bytes do not become a picture
+            entry["image"] = image
+        if action == Action.UNCHANGED and refusal is None:
+            return action
+        return entry
 
     def _entry(self, row: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
-        labels = row_labels(row, self.attributes)
+        # A column of that name that holds no labels is metadata.
+        labelled = [name for name in self.attributes if name in self.manifest.attributes]
+        labels: dict[str, list[str]] = {name: [] for name in self.attributes} | row_labels(row, labelled)
         uri = row.get("image_uri")
         return {
             "item_id": row["item_id"],
@@ -169,6 +156,8 @@ class Pending:
         columns = {name: batch.column(name) for name in self.manifest.metadata}
         if self.ledger is not None:
             for name, column in columns.items():
+                if self.ledger.metadata.get_field_index(name) < 0:
+                    continue  # new: a dry run has not added it
                 wanted = self.ledger.metadata.field(name).type
                 try:
                     columns[name] = column.cast(wanted)
@@ -201,3 +190,7 @@ def _compare(hashes: tuple[str, str], before: tuple[str, str] | None) -> Action:
     if hashes[0] != before[0]:
         return Action.CHANGED
     return Action.UNCHANGED if hashes[1] == before[1] else Action.RELABELLED
+
+
+def _image_bytes(row: Mapping[str, Any] | Action) -> int:
+    return 0 if isinstance(row, Action) else len(row["image"] or b"")

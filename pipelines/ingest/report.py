@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from .pending import Action, Chunk
+from .chunk import Action, Chunk
 
 STAGES = ("read", "decode", "encode", "write", "commit", "publish")
 
@@ -32,7 +32,7 @@ class Report:
     @classmethod
     def of(cls, chunk: Chunk) -> Report:
         """What is known of a chunk before it is embedded."""
-        actions = Counter({str(Action.UNCHANGED): chunk.unchanged})
+        actions = Counter({str(action): count for action, count in chunk.passed.items()})
         actions.update(str(row["action"]) for row in chunk.rows)
         refusals = Counter(row["code"] for row in chunk.rows if row["action"] == Action.REFUSED)
         return cls(chunk.seen, actions, chunk.superseded, refusals, {"read": chunk.seconds})

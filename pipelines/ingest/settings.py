@@ -11,8 +11,9 @@ from cluster.settings import Settings
 class IngestSettings(Settings):
     """Stream a catalogue through an encoder into an index, and publish it.
 
-    What the index already holds unchanged is skipped, so the same command finishes a run that was killed. One row
-    per item: of several with the same item_id the last one counts.
+    What the index already holds unchanged is skipped, so the same command finishes a run that was killed. A
+    picture that was refused is tried again when it is another one, or after --delete. One row per item: of several with
+    the same item_id the last one counts.
     """
 
     manifest: list[str] = Field(min_length=1)
@@ -24,7 +25,7 @@ class IngestSettings(Settings):
     roots: list[str] = []
     """Folders or s3:// addresses below which the manifest's pictures (image_uri) lie."""
     attributes: list[str] | None = None
-    """Columns that are labels; unset: all that hold lists of text."""
+    """Columns that are labels; unset: all that hold lists of text, and those that are called like the encoder's."""
     delete: bool = False
     """Delete the manifest's items from every generation; needs no checkpoint and no pictures."""
     dry_run: bool = False
@@ -38,7 +39,8 @@ class IngestSettings(Settings):
     actors: int = Field(1, ge=1)
     """Processes that encode."""
     threads: int = Field(0, ge=0)
-    """Threads of each of them; 0 = the machine's cores divided among the actors."""
+    """Threads of each of them, for the encoder and as many for decoding; 0 = the machine's cores divided among all
+    actors, 1 at least: set it where they run on several machines."""
     gpus: float = Field(0, ge=0, le=1)
     """GPUs that each actor asks for; 0 = encode on the CPU."""
     separate_decode: bool | None = None

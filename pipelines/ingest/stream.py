@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from functools import partial
 
@@ -44,12 +45,19 @@ def stream_receipts(
     A worker that dies is started again, and its chunk with it.
 
     Raises:
-        ClusterError: Ray has too few CPUs for all stages to run side by side.
+        ClusterError: Ray has too few CPUs for all stages to run side by side, or too few GPUs.
         DuetError: what a worker met and the user can mend.
     """
     cpus = ray.cluster_resources().get("CPU", 0.0)
     if cpus < _LEAST_CPUS:
         raise ClusterError(f"indexing needs {_LEAST_CPUS} logical CPUs; this Ray has {cpus:g} (--ray.cpus)")
+    if gpus:
+        have, needed = int(ray.cluster_resources().get("GPU", 0)), math.ceil(actors / int(1 / gpus))
+        if have < needed:  # Ray would wait for them for ever, without a word
+            raise ClusterError(
+                f"{actors} workers with {gpus:g} of a GPU each need {needed} GPUs; this Ray has {have} "
+                "(--gpus, --actors)"
+            )
     context = DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False

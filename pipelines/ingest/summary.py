@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
-from .pending import Action
+from .chunk import Action
 from .report import STAGES, Report
 
 
@@ -18,6 +18,7 @@ class IngestSummary:
     Args:
         new, changed, relabelled, unchanged, refused: items of the manifest by what was done with them; *relabelled*
             ones have the picture that was indexed, and were updated without the encoder.
+        unchanged_refused: items that were refused in an earlier run for the same reason; nothing was done for them.
         deleted: items that were taken out.
         absent: items to delete that were not there.
         superseded: rows that a later row with the same id overruled.
@@ -37,6 +38,7 @@ class IngestSummary:
     relabelled: int = 0
     unchanged: int = 0
     refused: int = 0
+    unchanged_refused: int = 0
     deleted: int = 0
     absent: int = 0
     superseded: int = 0
@@ -67,6 +69,7 @@ class IngestSummary:
             relabelled=report.actions[Action.RELABELLED],
             unchanged=report.actions[Action.UNCHANGED],
             refused=report.actions[Action.REFUSED],
+            unchanged_refused=report.actions[Action.UNCHANGED_REFUSED],
             superseded=report.superseded,
             refusals=dict(report.refusals),
             ignored_attributes=ignored_attributes,
@@ -84,6 +87,8 @@ class IngestSummary:
             count = getattr(self, name)
             if count or name in ("new", "changed", "unchanged", "deleted", "refused", "relabelled"):
                 table.add_row(f"{name} items" if name != "superseded" else "rows with a later duplicate", f"{count:,}")
+        if self.unchanged_refused:
+            table.add_row("refused before, still the same", f"{self.unchanged_refused:,}")
         for code, count in sorted(self.refusals.items()):
             table.add_row(f"  refused: {code}", f"{count:,}")
         if self.ignored_attributes:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.index.receipt import Receipt
 
-from .pending import Chunk
+from .chunk import Chunk
 from .report import Report
 
 

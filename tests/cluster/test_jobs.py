@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,12 +9,18 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
+from aiohttp import web
+from ray.job_submission import JobSubmissionClient
 
+from cluster import jobs
+from cluster.errors import ClusterError
 from cluster.jobs import main
 from cluster.runtime import ENVIRONMENT
 
@@ -160,3 +167,93 @@ def test_dashboard_that_does_not_answer_is_named() -> None:
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"duet submit: the job could not be submitted to http://127.0.0.1:{port}: ")
+
+
+class Dashboard:
+    """Answers as Ray's dashboard does, but loses connections; for the real client.
+
+    Args:
+        tails: what each request for the job's output gets, as a whole from its beginning; None = it is cut off.
+        states: what each request for the job's state gets; "" = the server fails.
+    """
+
+    def __init__(self, tails: list[str | None], states: list[str]) -> None:
+        self._tails, self._states = tails, states
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    async def _version(self, request: web.Request) -> web.Response:
+        return web.json_response({"version": "4", "ray_version": ray.__version__, "ray_commit": "", "session_name": ""})
+
+    async def _tail(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        text = self._tails.pop(0)
+        if text is None:
+            assert request.transport is not None
+            request.transport.abort()
+        else:
+            for start in range(0, len(text), 4):  # in other pieces than lines
+                await socket.send_str(text[start : start + 4])
+            await socket.close()
+        return socket
+
+    async def _state(self, request: web.Request) -> web.Response:
+        state = self._states.pop(0)
+        if not state:
+            raise web.HTTPInternalServerError(text="it is out of memory")
+        return web.json_response({"type": "SUBMISSION", "entrypoint": "true", "submission_id": "j", "status": state})
+
+    async def _start(self) -> int:
+        app = web.Application()
+        app.router.add_get("/api/version", self._version)
+        app.router.add_get("/api/jobs/j/logs/tail", self._tail)
+        app.router.add_get("/api/jobs/j", self._state)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        return int(self._runner.addresses[0][1])
+
+    def __enter__(self) -> JobSubmissionClient:
+        self._thread.start()
+        port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(30)
+        return JobSubmissionClient(f"http://127.0.0.1:{port}")
+
+    def __exit__(self, *error: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@pytest.mark.parametrize(("end", "succeeded"), [("SUCCEEDED", True), ("FAILED", False), ("STOPPED", False)])
+def test_a_job_is_followed_to_its_end_and_its_output_shown_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], end: str, succeeded: bool
+) -> None:
+    monkeypatch.setattr(jobs, "_POLL_SECONDS", 0.01)
+    with Dashboard(
+        ["one\n", "one\ntwo\n", "one\n", "one\ntwo\nthree\n"], ["PENDING", "RUNNING", "RUNNING", end]
+    ) as client:
+        assert jobs.follow(client, "j") is succeeded
+    assert capsys.readouterr().out == f"one\ntwo\nthree\nduet submit: j {end.lower()}\n"
+
+
+@pytest.mark.parametrize(("tails", "states"), [([None], []), (["one\n"], [""])], ids=["output", "state"])
+def test_a_connection_that_is_lost_is_told_with_how_to_go_on(tails: list[str | None], states: list[str]) -> None:
+    with Dashboard(tails, states) as client:
+        address = client.get_address()
+        with pytest.raises(ClusterError) as error:
+            jobs.follow(client, "j")
+    assert str(error.value).startswith(f"connection to {address} lost (")
+    assert str(error.value).endswith(f"the job goes on: ray job logs j --follow --address {address}")
+    assert "\n" not in str(error.value)
+
+
+def test_whoever_reads_our_output_is_not_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*values: object, **options: object) -> None:
+        raise BrokenPipeError
+
+    with Dashboard(["one\n"], ["RUNNING"]) as client:
+        monkeypatch.setattr("builtins.print", gone)
+        with pytest.raises(BrokenPipeError):
+            jobs.follow(client, "j")

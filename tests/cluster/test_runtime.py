@@ -79,3 +79,20 @@ def test_port_that_nobody_listens_on_is_told_at_once() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert "no Ray cluster answers at '127.0.0.1:1': " in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("given", ["argument", "environment"])
+def test_a_dashboards_address_is_told_from_a_clusters(given: str) -> None:
+    dashboard = "http://127.0.0.1:8265"
+    code = (
+        "from cluster.runtime import RaySettings, runtime\n"
+        "from cluster.errors import ClusterError\n"
+        f"settings = RaySettings(address={(dashboard if given == 'argument' else None)!r})\n"
+        "try:\n    with runtime(settings): pass\n"
+        "except ClusterError as error: print(error)"
+    )
+    environment = {**os.environ, "RAY_ADDRESS": dashboard if given == "environment" else "127.0.0.1:1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "http://127.0.0.1:8265 is a dashboard's address, which only `duet submit` takes: set" in done.stdout, done

@@ -128,6 +128,9 @@ def test_dead_letters_count_attempts_and_go_when_the_item_comes(committer: Commi
     committer.commit([receipt(committer, upserts={"bad": Item(2)}, letters=["good"])])
     assert letters() == [("good", 1), ("worse", 1)]
     assert_tables_hold(committer, {"good": Item(1), "bad": Item(2)})  # a refused item keeps what it had
+    committer.commit([Receipt(committer.sequence + 1, cleared=("good",))])
+    assert letters() == [("worse", 1)]
+    assert_tables_hold(committer, {"good": Item(1), "bad": Item(2)})
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -165,7 +168,10 @@ def test_a_commit_that_never_ended_is_undone_or_whole(
         assert publish(again).counts["items"] == 2
 
 
-def test_a_committer_that_was_taken_over_can_commit_nothing(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("checked", [True, False], ids=["by-the-lease", "by-the-sentinel"])
+def test_a_committer_that_was_taken_over_can_commit_nothing(
+    index: Index, monkeypatch: pytest.MonkeyPatch, checked: bool
+) -> None:
     """A process was suspended, its lease ran out, another one committed; then it wakes up."""
     with Lease(index.uri) as first:
         generation = index.create_generation(checkpoint(), "/c")
@@ -175,8 +181,13 @@ def test_a_committer_that_was_taken_over_can_commit_nothing(index: Index, monkey
         lease_module._held_here.clear()  # as in another process that has our number
         with Lease(index.uri) as second:
             owner = Committer(index, generation, second)
+            with pytest.raises(StoreError, match="taken over"):  # also before the owner has committed anything
+                zombie.commit([late])
+            assert_tables_hold(owner, {"a": Item(1)})
             owner.commit([receipt(owner, upserts={"a": Item(3), "new": Item(3)})])
-            with pytest.raises(StoreError, match="taken over"):
+            if not checked:
+                monkeypatch.setattr(first, "check", lambda: None)
+            with pytest.raises(StoreError, match="taken over" if checked else "another writer"):
                 zombie.commit([late])
             assert_tables_hold(owner, {"a": Item(3), "new": Item(3)})
             owner.commit([receipt(owner, upserts={"b": Item(4)})])

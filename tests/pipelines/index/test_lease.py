@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -65,13 +66,38 @@ def test_one_process_cannot_hold_it_twice(index: Index) -> None:
         pass
 
 
-def test_a_holder_on_another_host_is_believed_until_it_falls_silent(index: Index) -> None:
+def test_a_holder_on_another_host_is_believed_at_its_next_beat(
+    index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However wrong its clock is."""
+    monkeypatch.setattr(lease_module, "EXPIRY", timedelta(seconds=60))
     with Lease(index.uri):
         pass
-    rewrite(index, token="x", host="elsewhere", pid=1, beat=datetime.now(UTC) - timedelta(seconds=60))
-    with pytest.raises(StoreError, match="process 1 on elsewhere"), Lease(index.uri):
+    rewrite(index, token="x", host="elsewhere", pid=1, beat=datetime.now(UTC) - timedelta(days=1))
+    beat = threading.Timer(0.5, rewrite, [index], {"beat": datetime.now(UTC) - timedelta(hours=23)})
+    beat.start()
+    with pytest.raises(StoreError, match="is being written by process 1 on elsewhere"), Lease(index.uri):
         pass
-    rewrite(index, beat=datetime.now(UTC) - lease_module.EXPIRY)
+    beat.join()
+    assert "is held by process 1 on elsewhere; watching for 60 s" in caplog.text
+
+
+def test_a_holder_on_another_host_that_is_silent_is_taken_over(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_module, "EXPIRY", timedelta(seconds=1))
+    with Lease(index.uri):
+        pass
+    rewrite(index, token="x", host="elsewhere", pid=1, beat=datetime.now(UTC) + timedelta(days=1))
+    began = time.monotonic()
+    with Lease(index.uri) as lease:
+        assert time.monotonic() - began > 1
+        lease.check()
+
+
+def test_a_lease_that_is_given_back_while_it_is_watched_is_free(index: Index) -> None:
+    with Lease(index.uri):
+        pass
+    rewrite(index, token="x", host="elsewhere", pid=1)
+    threading.Timer(0.5, rewrite, [index], {"token": ""}).start()
     with Lease(index.uri) as lease:
         lease.check()
 
@@ -93,6 +119,36 @@ def test_whoever_was_taken_over_is_told(index: Index) -> None:
     assert row["token"] == "x", "it gave back what was not its own"
 
 
+def test_it_beats_on_after_a_hiccup_of_the_store_and_ends_when_it_was_taken_over(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.01)
+    open_dataset, refused = lease_module.open_dataset, threading.Semaphore(0)
+    down = False
+
+    def sometimes(uri: str) -> lance.LanceDataset:
+        if down:
+            refused.release()
+            raise StoreError("the store does not answer")
+        return open_dataset(uri)
+
+    monkeypatch.setattr(lease_module, "open_dataset", sometimes)
+    with Lease(index.uri) as lease:
+        down = True
+        assert all(refused.acquire(timeout=30) for _ in range(3))
+        with pytest.raises(StoreError, match="does not answer"):
+            lease.check()
+        down = False
+        before, end = lance.dataset(f"{index.uri}/lease.lance").version, time.monotonic() + 30
+        while lance.dataset(f"{index.uri}/lease.lance").version < before + 3 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert lance.dataset(f"{index.uri}/lease.lance").version >= before + 3
+        while lease._beats.is_alive() and time.monotonic() < end:
+            rewrite(index, token="x")  # again: a beat that was under way may come behind it
+            lease._beats.join(0.1)
+        assert not lease._beats.is_alive()
+
+
 def test_it_beats_and_its_versions_do_not_pile_up(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.01)
     monkeypatch.setattr(lease_module, "_VERSIONS_KEPT", timedelta(0))
@@ -111,23 +167,37 @@ def test_of_many_that_want_it_at_once_one_gets_it(index: Index) -> None:
     with Lease(index.uri):
         pass
     code = """
-import sys, time
+import sys
 from pipelines.errors import StoreError
 from pipelines.index.lease import Lease
 lease = Lease(sys.argv[1])
-time.sleep(max(0, float(sys.argv[2]) - time.time()))
+print("ready", flush=True)
+sys.stdin.readline()
 try:
     lease.__enter__()
 except StoreError:
-    print("refused")
+    print("refused", flush=True)
 else:
-    print("held")
-    time.sleep(2)
+    print("held", flush=True)
+sys.stdin.readline()
 """
-    start = str(time.time() + 4)
-    racers = [
-        subprocess.Popen([sys.executable, "-c", code, index.uri, start], stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    answers = sorted(racer.communicate()[0].strip() for racer in racers)
-    assert answers == ["held", "refused", "refused", "refused"]
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code, index.uri]
+    racers = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1) for _ in range(4)]
+
+    def tell(text: str) -> None:
+        for racer in racers:
+            assert racer.stdin is not None
+            racer.stdin.write(f"{text}\n")
+
+    def heard() -> list[str]:
+        return sorted(racer.stdout.readline().strip() for racer in racers if racer.stdout is not None)
+
+    try:
+        assert heard() == ["ready"] * 4
+        tell("go")
+        assert heard() == ["held", "refused", "refused", "refused"]
+        tell("end")  # it is held until all have answered
+    finally:
+        for racer in racers:
+            racer.communicate(timeout=60)

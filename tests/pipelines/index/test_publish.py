@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import lance
 import pyarrow.compute as pc
 import pytest
 
+from pipelines.errors import StoreError
+from pipelines.index import lease as lease_module
 from pipelines.index import publish as publish_module
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS, PROTOTYPES, class_table
+from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
 from pipelines.index.publish import publish
 from pipelines.index.sentinel import read_mark
 from pipelines.index.store import Index
@@ -66,16 +72,111 @@ def test_tagged_versions_outlive_a_cleanup(committer: Committer) -> None:
     assert reader.items().num_rows == 30
     assert reader.attribute(TAXONOMY.names[1]).num_rows == 30
     for table, version in old.versions.items():
-        assert reader.dataset(table).tags.get_version("s00000001") == version
+        assert reader.dataset(table).tags.get_version(f"s00000001-v{version}") == version
 
 
-def test_a_run_that_was_killed_between_tags_and_row_can_be_published(committer: Committer) -> None:
+def test_a_run_that_was_killed_between_tags_and_row_can_be_published(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     committer.commit([receipt(committer, upserts=SOME)])
-    for dataset in committer.datasets.values():
-        dataset.tags.create("s00000001", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish_module, "_append", crash)
+        with pytest.raises(KeyboardInterrupt):
+            publish(committer)
+    assert committer.index.latest() is None
     snapshot = publish(committer)
-    dataset = committer.index.reader(snapshot).dataset(ITEMS)
-    assert dataset.tags.get_version("s00000001") == snapshot.versions[ITEMS]
+    assert committer.index.latest() == snapshot
+    tags = committer.index.reader(snapshot).dataset(ITEMS).tags.list()
+    assert list(tags) == [f"s00000001-v{snapshot.versions[ITEMS]}"]
+
+
+def crash(*arguments: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.fixture
+def rivals(index: Index) -> Iterator[tuple[Committer, Committer]]:
+    """A committer that was taken over after it had committed something, and the one that took over."""
+    with ExitStack() as leases:
+        first = leases.enter_context(Lease(index.uri))
+        late = Committer(index, index.create_generation(checkpoint(), "/c"), first)
+        late.commit([receipt(late, upserts={"a": Item(1)})])
+        lease_module._held_here.clear()  # as in another process that has our number
+        yield late, Committer(index, late.generation, leases.enter_context(Lease(index.uri)))
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
+    """Do something once in the middle of the next publication: it has read everything and written nothing."""
+    tag = publish_module._tag
+    actions = [action]
+
+    def then_tag(dataset: lance.LanceDataset, name: str) -> None:
+        if actions:
+            actions.pop()()
+        tag(dataset, name)
+
+    monkeypatch.setattr(publish_module, "_tag", then_tag)
+
+
+def test_whoever_was_taken_over_does_not_publish(rivals: tuple[Committer, Committer]) -> None:
+    late, owner = rivals
+    with pytest.raises(StoreError, match="taken over"):
+        publish(late)
+    assert owner.index.latest() is None
+    assert publish(owner).items == 1
+
+
+@pytest.mark.parametrize("checked", [True, False], ids=["by-the-lease", "by-the-row"])
+def test_an_older_state_is_not_published_after_the_new_owners(
+    rivals: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch, checked: bool
+) -> None:
+    """It is suspended between reading and publishing, or (without checks) even after it last looked at the lease."""
+    late, owner = rivals
+
+    def own() -> None:
+        owner.commit([receipt(owner, upserts={"b": Item(2)})])
+        publish(owner)
+        monkeypatch.setattr(late.lease, "check", checks[checked])
+
+    checks = {True: late.lease.check, False: lambda: None}
+    monkeypatch.setattr(late.lease, "check", lambda: None)
+    meanwhile(monkeypatch, own)
+    with pytest.raises(StoreError, match="taken over" if checked else "another process published"):
+        publish(late)
+    (snapshot,) = owner.index.snapshots()
+    assert snapshot.items == 2
+    for table, version in snapshot.versions.items():
+        dataset = owner.index.dataset(table, snapshot.generation)
+        assert dataset.tags.get_version(f"s00000001-v{version}") == version
+
+
+def test_an_owner_notices_that_somebody_published_before_it(
+    rivals: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, owner = rivals
+    monkeypatch.setattr(late.lease, "check", lambda: None)  # it woke just after it had looked
+
+    def publish_late() -> None:
+        late.refresh()
+        publish(late)
+
+    meanwhile(monkeypatch, publish_late)
+    with pytest.raises(StoreError, match="another process published"):
+        publish(owner)
+    owner.commit([receipt(owner, upserts={"b": Item(2)})])
+    assert (publish(owner).snapshot_id, publish(owner).items) == ("s00000002", 2)
+    assert [snapshot.items for snapshot in owner.index.snapshots()] == [1, 2]
+
+
+@pytest.mark.parametrize("table", [GLOBAL, attribute_table(TAXONOMY.names[1])])
+def test_tables_of_different_lengths_are_not_published(committer: Committer, table: str) -> None:
+    committer.commit([receipt(committer, upserts=SOME)])
+    first = publish(committer)
+    whole = receipt(committer, upserts={"new": Item(1)})
+    committer.commit([replace(whole, fragments={**whole.fragments, table: ()})])
+    with pytest.raises(StoreError, match=rf"different numbers of rows \(.*{re.escape(table)} 30.*items 31"):
+        publish(committer)
+    assert committer.index.latest() == first
 
 
 def test_ids_and_classes_are_indexed_and_the_index_is_extended(

@@ -23,7 +23,7 @@ def rows(*item_ids: str) -> pa.Table:
 
 def commit(dataset: lance.LanceDataset, new: pa.Table, mark: str | None) -> lance.LanceDataset:
     """Add rows to what `dataset` is; with the sentinel only if there is a mark."""
-    removed, updated = delete_rows(dataset, []) if mark else ([], [])
+    removed, updated = delete_rows(dataset, IS_SENTINEL) if mark else ([], [])
     fragments = write_rows(dataset, new) + (write_rows(dataset, sentinel_row(SCHEMA, mark)) if mark else ())
     operation = lance.LanceOperation.Update(
         removed_fragment_ids=removed, updated_fragments=updated, new_fragments=read_fragments(fragments)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +49,7 @@ class Bench:
         answers = []
         with Lease(self.index.uri) as lease:
             committer = Committer(self.index, self.generation, lease)
-            ledger = Ledger(self.index.uri, self.generation.name, committer.datasets[ITEMS].version)
+            ledger = Ledger.of(self.index, self.generation.name, committer.datasets)
             names = self.checkpoint.taxonomy.names
             for chunk in Pending(manifest, names, ledger, superseded_rows(manifest), 20, committer.sequence).chunks():
                 packed = pack_chunk(chunk, chunk_schema(ledger.schema))
@@ -106,8 +107,11 @@ def test_bad_pictures_are_dead_letters_and_harm_no_others(
     bench.run(fixed, separately=separately)
     oracle.check(bench.index, good | {"bad 3": Entry(3)})
     letters = bench.index.dataset(DEAD_LETTERS, bench.generation.name).to_table(filter=LIVE).to_pylist()
-    assert sorted({row["attempt"] for row in letters}) == [1, 2]
-    assert "bad 3" not in {row["item_id"] for row in letters}
+    assert {(row["item_id"], row["attempt"]) for row in letters} == {(i, 1) for i in bad if i != "bad 3"}
+    worse = fixed | {"bad 4": Entry(104, broken=True)}
+    bench.run(worse, separately=separately)
+    letters = bench.index.dataset(DEAD_LETTERS, bench.generation.name).to_table(filter=LIVE).to_pylist()
+    assert sorted(row["attempt"] for row in letters if row["item_id"] == "bad 4") == [1, 2]
 
 
 def test_a_chunk_of_nothing_but_bad_pictures(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:
@@ -211,7 +215,30 @@ def test_a_replaced_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> N
     bench = Bench(tmp_path, checkpoint)
     other = write_checkpoint(tmp_path / "other", seed=1)
     with pytest.raises(CheckpointError, match="was replaced"):
-        EncodeWorker(EncodePlan(**{**bench.plan.__dict__, "checkpoint": str(other)}))
+        EncodeWorker(replace(bench.plan, checkpoint=str(other)))
+
+
+@pytest.mark.parametrize(
+    ("threads", "actors", "cores", "expected"),
+    [(0, 1, 8, 8), (0, 3, 8, 2), (0, 9, 8, 1), (0, 1, None, 1), (5, 3, 8, 5)],
+)
+def test_the_cores_are_divided_among_the_workers(
+    tmp_path: Path,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: int,
+    actors: int,
+    cores: int | None,
+    expected: int,
+) -> None:
+    bench = Bench(tmp_path, checkpoint)
+    before = torch.get_num_threads()
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    try:
+        worker = EncodeWorker(replace(bench.plan, threads=threads, actors=actors))
+        assert (torch.get_num_threads(), worker._threads._max_workers) == (expected, expected)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_embeddings_are_lists_of_fixed_size_and_half_precision(tmp_path: Path, checkpoint: Path) -> None:

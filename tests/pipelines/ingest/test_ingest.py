@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from cluster.errors import ClusterError
 from pipelines.errors import ManifestError, StoreError
 from pipelines.index.lease import Lease
+from pipelines.index.naming import DEAD_LETTERS
+from pipelines.index.receipt import Receipt
 from pipelines.index.store import Index
+from pipelines.ingest import driver
 from pipelines.ingest.__main__ import main
 from pipelines.ingest.driver import run_ingest
+from pipelines.ingest.report import Report
 from pipelines.ingest.settings import IngestSettings
 from pipelines.ingest.summary import IngestSummary
 
-from .support import Entry, Oracle, catalogue, write_checkpoint, write_manifest
+from .support import TAXONOMY, Entry, Oracle, catalogue, picture, write_checkpoint, write_manifest
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -74,6 +80,16 @@ def test_the_life_of_a_catalogue(
     assert (done.new, done.changed, done.relabelled, done.unchanged, done.refused) == (1, 1, 1, 38, 0)
     oracle.check(Index.open(uri), changed)
 
+    # Bad pictures that are the same ones: nothing is tried, committed or published.
+    four = write_manifest(tmp_path / "four.parquet", changed | bad)
+    before = fingerprint(uri)
+    done = ingest(uri, checkpoint, four)
+    assert (done.unchanged, done.refused, done.unchanged_refused) == (41, 0, 1)
+    assert {k: v for k, v in fingerprint(uri).items() if "lease" not in k} == {
+        k: v for k, v in before.items() if "lease" not in k
+    }
+    assert done.snapshot_id == Index.open(uri).snapshots()[-1].snapshot_id
+
     # The same once more, by the command: nothing is encoded, nothing is published.
     arguments = ["--manifest", three, "--checkpoint", str(checkpoint), "--index", str(uri), "--chunk", "16"]
     assert main(arguments) == 0
@@ -81,14 +97,72 @@ def test_the_life_of_a_catalogue(
     assert "unchanged items" in told and done.snapshot_id is not None and done.snapshot_id in told
     assert Index.open(uri).snapshots()[-1].snapshot_id == done.snapshot_id
 
-    gone = write_manifest(tmp_path / "gone.parquet", {"item '3'": Entry(), "never there": Entry(), "added": Entry()})
+    gone_ids = ["item '3'", "never there", "added", "bad"]
+    gone = write_manifest(tmp_path / "gone.parquet", {item_id: Entry() for item_id in gone_ids})
     dry = ingest(uri, None, gone, delete=True, dry_run=True)
-    assert (dry.deleted, dry.absent) == (2, 1)
+    assert (dry.deleted, dry.absent) == (2, 2)
     oracle.check(Index.open(uri), changed)
     done = ingest(uri, None, gone, delete=True)
-    assert (done.deleted, done.absent) == (2, 1)
+    assert (done.deleted, done.absent) == (2, 2)
     del changed["item '3'"], changed["added"]
     oracle.check(Index.open(uri), changed)
+    latest = Index.open(uri).latest()
+    assert latest is not None and latest.counts[DEAD_LETTERS] == 0, "also of what was never indexed"
+
+
+@pytest.mark.parametrize("labelled", [True, False], ids=["labels", "no-labels"])
+def test_a_csv_is_indexed_with_its_labels(tmp_path: Path, checkpoint: Path, labelled: bool) -> None:
+    """Its labels are text, which training and evaluation read as labels, too."""
+    collar, pattern = TAXONOMY.names
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(picture(number))
+    cells = ["round|v-neck", "round", ""] if labelled else []
+    lines = [f"i{n},{n}.jpg,{n}" + (f",{cells[n]}" if cells else "") for n in range(3)]
+    path = tmp_path / "m.csv"
+    path.write_text("\n".join(["item_id,image_uri,price" + (f",{collar}" if cells else ""), *lines]))
+    uri = tmp_path / "index"
+    done = ingest(uri, checkpoint, str(path), roots=[str(tmp_path)])
+    assert (done.new, done.ignored_attributes) == (3, ())
+    latest = Index.open(uri).latest()
+    assert latest is not None
+    items = {row["item_id"]: row for row in Index.open(uri).reader(latest).items().to_pylist()}
+    expected = [["round", "v-neck"], ["round"], []] if labelled else [[]] * 3
+    assert [items[f"i{n}"]["labels"] for n in range(3)] == [{collar: classes, pattern: []} for classes in expected]
+    assert [items[f"i{n}"]["metadata"] for n in range(3)] == [{"price": n} for n in range(3)]
+    again = ingest(uri, checkpoint, str(path), roots=[str(tmp_path)], dry_run=True)
+    assert again.unchanged == 3
+    path.write_text(path.read_text().replace("price", "price,season").replace(".jpg,", ".jpg,7,"))
+    dry = ingest(uri, checkpoint, str(path), roots=[str(tmp_path)], dry_run=True)  # with a column that is new
+    assert (dry.relabelled, dry.new) == (3, 0)
+
+
+def test_more_gpus_than_there_are_is_told_at_once(tmp_path: Path, checkpoint: Path) -> None:
+    path = write_manifest(tmp_path / "m.parquet", catalogue(3))
+    with pytest.raises(ClusterError, match=r"2 workers with 0.6 of a GPU each need 2 GPUs; this Ray has 0"):
+        ingest(tmp_path / "index", checkpoint, path, gpus=0.6, actors=2)
+
+
+@pytest.mark.parametrize(
+    ("report", "error", "told"),
+    [
+        (
+            Report(seen=2, actions=Counter(unchanged=2)),
+            StoreError,
+            "2 of the manifest's 3 rows were read: a file changed",
+        ),
+        (Report(seen=3, actions=Counter(new=2)), AssertionError, "3 rows were read, and became 2 items"),
+    ],
+    ids=["fewer-rows", "lost-items"],
+)
+def test_rows_that_are_missing_and_items_that_are_lost_are_told_apart(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch, report: Report, error: type[Exception], told: str
+) -> None:
+    """The former is the user's to mend, the latter is our fault; neither is published."""
+    path = write_manifest(tmp_path / "m.parquet", catalogue(3))
+    monkeypatch.setattr(driver, "stream_receipts", lambda *_, **__: iter([(Receipt(1), report)]))
+    with pytest.raises(error, match=told):
+        ingest(tmp_path / "index", checkpoint, path)
+    assert Index.open(tmp_path / "index").latest() is None
 
 
 def test_stages_of_their_own_and_several_actors_give_the_same(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:

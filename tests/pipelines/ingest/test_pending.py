@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,15 @@ from pipelines.data.manifest import Manifest
 from pipelines.errors import ManifestError
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS
+from pipelines.index.naming import DEAD_LETTERS, ITEMS
+from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
+from pipelines.ingest import pending as pending_module
+from pipelines.ingest.chunk import Action
 from pipelines.ingest.duplicates import superseded_rows
 from pipelines.ingest.encode import EncodePlan, EncodeWorker
 from pipelines.ingest.ledger import Ledger
-from pipelines.ingest.pending import Action, Pending, row_hash
+from pipelines.ingest.pending import Pending, row_hash
 from pipelines.ingest.report import Report
 from pipelines.ingest.transport import chunk_schema, pack_chunk, unpack
 
@@ -42,7 +46,7 @@ def ingest_here(index: Index, checkpoint: Path, manifest: Manifest) -> tuple[Led
         metadata = tuple(manifest.schema.field(name) for name in manifest.metadata)
         generation = index.create_generation(loaded, str(checkpoint), metadata)
         committer = Committer(index, generation, lease)
-        ledger = Ledger(index.uri, generation.name, committer.datasets[ITEMS].version)
+        ledger = Ledger.of(index, generation.name, committer.datasets)
         worker = EncodeWorker(EncodePlan(str(checkpoint), loaded.digest, index.uri, generation.name, "cpu", 8, 1, 16))
         total = Report()
         schema = chunk_schema(ledger.schema)
@@ -52,7 +56,7 @@ def ingest_here(index: Index, checkpoint: Path, manifest: Manifest) -> tuple[Led
             total.add(report)
             committer.commit([receipt])
         assert total.balanced and total.seen == manifest.count()
-        return Ledger(index.uri, generation.name, committer.datasets[ITEMS].version), total
+        return Ledger.of(index, generation.name, committer.datasets), total
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -106,7 +110,7 @@ def test_what_a_row_means_follows_from_the_ledger(tmp_path: Path, checkpoint: Pa
         "i4": Action.CHANGED,
         "fresh": Action.NEW,
     }
-    assert sum(chunk.unchanged for chunk in work.chunks()) == 16
+    assert sum(chunk.passed["unchanged"] for chunk in work.chunks()) == 16
     rows = {row["item_id"]: row for chunk in work.chunks() for row in chunk.rows}
     assert rows["i2"]["image"] is None and rows["i2"]["thumbnail"].startswith(b"\xff\xd8\xff")
     assert rows["i1"]["image"] == picture(101)
@@ -131,7 +135,7 @@ def test_pictures_beside_the_manifest_are_compared_by_content(tmp_path: Path, ch
     assert report.refusals == {"NOT_FOUND": 1, "OUTSIDE_ROOTS": 1}
     assert report.actions["new"] == 3
     (folder / "1.jpg").write_bytes(picture(11))
-    assert actions(pending(manifest, ledger)) == {"i1": "changed", "gone": "refused", "out": "refused"}
+    assert actions(pending(manifest, ledger)) == {"i1": "changed"}, "the others are refused as before"
 
 
 def test_a_metadata_type_that_does_not_fit_names_the_column(tmp_path: Path, checkpoint: Path) -> None:
@@ -167,4 +171,105 @@ def test_progress_is_told_also_where_nothing_is_pending(tmp_path: Path, checkpoi
     manifest = Manifest.open([write_manifest(tmp_path / "a.parquet", catalogue(80))])
     ledger, _ = ingest_here(Index.create(tmp_path / "index"), checkpoint, manifest)
     work = Pending(manifest, TAXONOMY.names, ledger, np.empty(0, np.int64), 2, 0)
-    assert [(chunk.seen, chunk.unchanged, chunk.rows) for chunk in work.chunks()] == [(64, 64, []), (16, 16, [])]
+    assert [(chunk.seen, chunk.passed["unchanged"], chunk.rows) for chunk in work.chunks()] == [
+        (64, 64, []),
+        (16, 16, []),
+    ]
+
+
+def test_a_new_column_can_be_compared_before_the_index_has_it(tmp_path: Path, checkpoint: Path) -> None:
+    """As a dry run does: it does not add the column."""
+    index = Index.create(tmp_path / "index")
+    ledger, _ = ingest_here(index, checkpoint, Manifest.open([write_manifest(tmp_path / "a.parquet", catalogue(3))]))
+    table = pq.read_table(tmp_path / "a.parquet")
+    pq.write_table(table.append_column("season", pa.array(["summer", None, None])), tmp_path / "b.parquet")
+    assert actions(pending(Manifest.open([str(tmp_path / "b.parquet")]), ledger)) == {"item '0'": "relabelled"}
+
+
+def test_text_that_is_no_label_is_no_label(tmp_path: Path) -> None:
+    """A column that is called like an attribute, beside others that were named as the attributes."""
+    collar, pattern = TAXONOMY.names
+    path = tmp_path / "m.csv"
+    path.write_text(f"item_id,image_uri,{collar},{pattern}\ni,a.jpg,round,dots|tribal\n")
+    (tmp_path / "a.jpg").write_bytes(picture(1))
+    manifest = Manifest.open([str(path)], roots=[str(tmp_path)], attributes=[pattern])
+    ((row,),) = [chunk.rows for chunk in pending(manifest).chunks()]
+    assert row["labels"] == {collar: [], pattern: ["dots", "tribal"]}
+    assert row["metadata"] == {collar: "round"}
+
+
+def test_a_letter_goes_when_what_it_is_about_is_over(tmp_path: Path, checkpoint: Path) -> None:
+    """An indexed item is given a bad picture, then its old one again: it is unchanged, without complaint."""
+    index = Index.create(tmp_path / "index")
+    good = catalogue(3)
+    manifests = [
+        Manifest.open([write_manifest(tmp_path / f"{number}.parquet", entries)])
+        for number, entries in enumerate([good, good | {"item '1'": Entry(9, broken=True)}])
+    ]
+
+    def letters(ledger: Ledger) -> list[str]:
+        table = index.dataset(DEAD_LETTERS, ledger.generation).to_table(filter=LIVE)
+        return table["item_id"].to_pylist()
+
+    ledger, _ = ingest_here(index, checkpoint, manifests[0])
+    ledger, report = ingest_here(index, checkpoint, manifests[1])
+    assert report.actions["refused"] == 1 and letters(ledger) == ["item '1'"]
+    before = index.dataset(ITEMS, ledger.generation).to_table(filter=LIVE)
+    ledger, report = ingest_here(index, checkpoint, manifests[0])
+    assert report.actions == {"unchanged": 3} and letters(ledger) == []
+    assert index.dataset(ITEMS, ledger.generation).to_table(filter=LIVE).equals(before)
+    assert actions(pending(manifests[0], ledger)) == {}
+
+
+def test_what_was_refused_is_not_tried_again_until_it_is_another_picture(tmp_path: Path, checkpoint: Path) -> None:
+    for name, data in (("cut.jpg", b"\xff\xd8\xff cut"), ("fine.jpg", picture(1))):
+        (tmp_path / name).write_bytes(data)
+    path = tmp_path / "m.csv"
+    path.write_text("item_id,image_uri\ncut,cut.jpg\nmissing,missing.jpg\nfine,fine.jpg\n")
+    manifest = Manifest.open([str(path)], roots=[str(tmp_path)])
+    index = Index.create(tmp_path / "index")
+    _, report = ingest_here(index, checkpoint, manifest)
+    assert report.actions == {"new": 1, "refused": 2}
+    again, report = ingest_here(index, checkpoint, manifest)
+    assert report.actions == {"unchanged": 1, "unchanged_refused": 2}
+    assert actions(pending(manifest, again)) == {}
+    (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff cut elsewhere")
+    (tmp_path / "missing.jpg").write_bytes(b"")  # it is refused as before, but for another reason
+    assert actions(pending(manifest, again)) == {"cut": "new", "missing": "new"}
+
+
+def test_no_more_pictures_are_in_memory_than_a_chunk_and_what_is_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size, lock = 10_000, threading.Lock()
+    live = peak = 0
+
+    class Counted(bytes):
+        """A picture that tells when it goes."""
+
+        def __del__(self) -> None:
+            nonlocal live
+            with lock:
+                live -= size
+
+    def read(row: object, roots: object) -> bytes:
+        nonlocal live, peak
+        with lock:
+            live += size
+            peak = max(peak, live)
+        return Counted(str(row).encode().ljust(size))
+
+    monkeypatch.setattr(pending_module, "row_image", read)
+    monkeypatch.setattr(pending_module, "_CHUNK_BYTES", 10 * size)
+    monkeypatch.setattr(pending_module, "_AHEAD_BYTES", 10 * size)
+    path = tmp_path / "m.csv"
+    path.write_text("item_id,image_uri\n" + "".join(f"i{n},{n}.jpg\n" for n in range(500)))
+    work = pending(Manifest.open([str(path)], roots=[str(tmp_path)]), chunk=1000)
+    counts = []
+    for chunk in work.chunks():
+        counts.append(len(chunk.rows))
+        del chunk
+    assert counts == [10] * 50 + [0]
+    # A chunk and the one before it, what is read ahead, and what the readers have in hand.
+    assert peak <= (20 + 10 + pending_module._READERS + 2) * size
+    assert live <= 2 * size
