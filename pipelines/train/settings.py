@@ -177,7 +177,8 @@ class TrainSettings(Settings):
     group: int = Field(16, ge=4)
     """Images that take roles for one another and stay on one worker; even, divides ``batch``."""
     balance: Literal["frequency", "value"] = "frequency"
-    """How anchors are drawn: as they occur, or attribute and value uniformly (ASEN++)."""
+    """How anchors are drawn: as they occur (ours: classes are predicted with the priors of the catalogue), or attribute
+    and value uniformly (ASEN++)."""
     seed: int = Field(0, ge=0)
     """Of weights, batches and augmentation."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
@@ -109,13 +108,3 @@ def test_pixels_alone_tell_little() -> None:
         labels = np.array([row[name][0] for row in rows])
         hits = float((labels[test] == labels[~test][distance]).mean())
         assert hits < 0.45, (name, hits)
-
-
-@pytest.mark.slow
-def test_drawing_is_fast() -> None:
-    best = 0.0
-    for _ in range(3):
-        start = time.process_time()
-        assert sum(1 for _ in generate(60)) == 60
-        best = max(best, 60 / (time.process_time() - start))
-    assert best > 100, f"{best:.0f} pictures a second"
