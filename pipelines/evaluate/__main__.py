@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -20,7 +21,7 @@ from pipelines.data.progress import progress
 from pipelines.errors import DuetError, ManifestError
 
 from . import tables
-from .contact_sheet import draw_sheet, save_sheet
+from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
 from .manipulation import evaluate_manipulation
@@ -37,17 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
     settings.out.mkdir(parents=True, exist_ok=True)
     settings.save(settings.out / "settings.json")
-    report = evaluate(settings)
+    report, sheets = evaluate(settings)
     tables.show(report.tables())
-    sheets = sorted(settings.out.glob("*.png"))
     print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}")
     if sheets:
         print(f"contact sheets: {', '.join(map(str, sheets))}")
     return 0
 
 
-def evaluate(settings: EvaluateSettings) -> Report:
+def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     """Run the whole evaluation and write its files into ``settings.out``.
+
+    Returns:
+        The report, and the contact sheets that were written.
 
     Raises:
         CheckpointError, ManifestError, ImageError: what is wrong, and with which file or item.
@@ -82,6 +85,7 @@ def evaluate(settings: EvaluateSettings) -> Report:
             "items": len(store),
             "left_out": len(store.bad),
             "unknown_labels": sum(store.unknown.values()),
+            "unlabelled": dict(zip(checkpoint.taxonomy.names, (~store.known).sum(0).tolist(), strict=True)),
         },
         settings=settings,
         has_classes=encoder.has_classes,
@@ -92,9 +96,7 @@ def evaluate(settings: EvaluateSettings) -> Report:
         else evaluate_manipulation(embedded, checkpoint.head, settings.manipulation, roles),
     )
     report.save(settings.out)
-    if settings.sheet.rows:
-        _save_sheets(settings, store, embedded, roles, checkpoint, report)
-    return report
+    return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 
 def _save_sheets(
@@ -104,20 +106,25 @@ def _save_sheets(
     roles: Roles,
     checkpoint: Checkpoint,
     report: Report,
-) -> None:
+) -> list[Path]:
     def picture(item: int) -> Image.Image:
         return decode(store.image(item))
 
-    sheets = {"retrieval": retrieval_examples(embedded, report.retrieval, roles, settings.sheet)}
-    if checkpoint.head is not None and report.manipulation is not None:
-        sheets["manipulation"] = manipulation_examples(
-            embedded, checkpoint.head, report.manipulation, roles, settings.sheet
-        )
+    sheets: dict[str, list[Group]] = {"retrieval": [], "manipulation": []}
+    if settings.sheet.rows:
+        sheets["retrieval"] = retrieval_examples(embedded, report.retrieval, roles, settings.sheet)
+        if checkpoint.head is not None and report.manipulation is not None:
+            sheets["manipulation"] = manipulation_examples(
+                embedded, checkpoint.head, report.manipulation, roles, settings.sheet
+            )
+    written = []
     for name, groups in sheets.items():
         path = settings.out / f"{name}.png"
-        path.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)  # an earlier run's would pass for this one's
         if groups:
             save_sheet(draw_sheet(groups, picture), path)
+            written.append(path)
+    return written
 
 
 def _device(name: str) -> torch.device:

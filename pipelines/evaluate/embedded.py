@@ -44,7 +44,7 @@ class Embedded:
         pair_class: K class indices. The pairs are those predicted and those that the labels say.
         class_embeddings: K×D float32, L2-normalised; None if the encoder has no class level.
         carried: N×ΣM bool, the labels.
-        known: N×A bool, whether the item is labelled for the attribute.
+        known: N×A bool, whether the item is labelled for the attribute, with one of its classes at least.
         taxonomy: of the encoder.
         global_embeddings: N×r float32, L2-normalised; None without a global head.
     """
@@ -66,6 +66,8 @@ class Embedded:
         assert len(set(self.item_ids)) == count, "an item id stands twice"
         assert self.attribute_embeddings.shape[:2] == (count, len(self.taxonomy.attributes))
         assert self.predicted.shape == self.carried.shape == (count, classes)
+        of_attribute = np.add.reduceat(self.carried, self.taxonomy.offsets[:-1], axis=1, dtype=np.int64)
+        assert (of_attribute[self.known] > 0).all(), "an item is labelled for an attribute with no class of it"
         assert self.class_embeddings is None or len(self.class_embeddings) == len(self.pair_item)
 
     def __len__(self) -> int:

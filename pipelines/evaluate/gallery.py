@@ -36,7 +36,8 @@ class Gallery:
         self._embedded, self._attribute = embedded, attribute
         self._vectors = np.ascontiguousarray(embedded.attribute_embeddings[self.items, attribute])
         self._pairs = _pair_table(embedded, attribute)
-        self._carriers: dict[int, tuple[NDArray[np.int64], NDArray[np.float32]]] = {}
+        self._carriers: dict[int, NDArray[np.int64]] = {}
+        self._class_vectors: dict[int, NDArray[np.float32]] = {}
 
     def __len__(self) -> int:
         return len(self.items)
@@ -52,7 +53,7 @@ class Gallery:
         """Rank the gallery for B queries by (tier, class similarity, attribute similarity, id).
 
         The tier is how many classes of the condition the candidate is predicted to carry; the class similarity is
-        the mean over those. An encoder without a class level ranks by attribute similarity alone.
+        the mean over those. Without class embeddings, the attribute similarity decides within every tier.
 
         Args:
             items: B positions of the queries.
@@ -68,31 +69,37 @@ class Gallery:
         queries = self._embedded.attribute_embeddings[items, self._attribute]
         near = queries @ self._vectors.T
         own = self.own[items]
-        if self._embedded.class_embeddings is None:
-            return order(near, own=own, limit=limit)
         total = np.zeros_like(near)
         tier = np.zeros(near.shape, np.int16)
         for m in np.flatnonzero(condition.any(0)).tolist():
-            places, vectors = self._class(m)
             rows = np.flatnonzero(condition[:, m])
-            pairs = self._pairs[items[rows], m]
-            if (pairs < 0).any():
-                item = self._embedded.item_ids[items[rows[int(np.argmin(pairs))]]]
-                raise DuetError(f"item {item!r} was embedded without class {m} of attribute {self._attribute}")
-            block = np.ix_(rows, places)
-            total[block] += self._embedded.class_embeddings[pairs] @ vectors.T
+            block = np.ix_(rows, self._carry(m))
             tier[block] += 1
+            if self._embedded.class_embeddings is not None:
+                total[block] += self._class_similarity(items[rows], m, self._embedded.class_embeddings)
+        if self._embedded.class_embeddings is None:
+            return order(near, tier=tier, own=own, limit=limit)
         similarity = np.divide(total, tier, out=near.copy(), where=tier > 0)
         return order(similarity, tier=tier, secondary=near, own=own, limit=limit)
 
-    def _class(self, m: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Places of the candidates predicted to carry class m, and their class embeddings."""
+    def _carry(self, m: int) -> NDArray[np.int64]:
+        """Places of the candidates predicted to carry class m."""
         if m not in self._carriers:
-            assert self._embedded.class_embeddings is not None
             index = self._embedded.taxonomy.offsets[self._attribute] + m
-            places = np.flatnonzero(self._embedded.predicted[self.items, index])
-            self._carriers[m] = places, self._embedded.class_embeddings[self._pairs[self.items[places], m]]
+            self._carriers[m] = np.flatnonzero(self._embedded.predicted[self.items, index])
         return self._carriers[m]
+
+    def _class_similarity(
+        self, items: NDArray[np.integer], m: int, class_embeddings: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Cosines of B items' class m with that of the candidates that carry it."""
+        pairs = self._pairs[items, m]
+        if (pairs < 0).any():
+            item = self._embedded.item_ids[items[int(np.argmin(pairs))]]
+            raise DuetError(f"item {item!r} was embedded without class {m} of attribute {self._attribute}")
+        if m not in self._class_vectors:
+            self._class_vectors[m] = class_embeddings[self._pairs[self.items[self._carry(m)], m]]
+        return class_embeddings[pairs] @ self._class_vectors[m].T
 
 
 def _pair_table(embedded: Embedded, attribute: int) -> NDArray[np.int64]:

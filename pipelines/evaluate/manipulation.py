@@ -68,7 +68,7 @@ class ManipulationResult:
 
 
 class ManipulationGallery:
-    """The candidates for changes of one attribute, by id; ranked by cosine of global embeddings.
+    """The candidates for changes of one attribute: those labelled for it, by id; ranked by cosine of global embeddings.
 
     Attributes:
         items: G positions.
@@ -78,7 +78,7 @@ class ManipulationGallery:
     def __init__(self, embedded: Embedded, head: GlobalHead, attribute: int, roles: Roles) -> None:
         assert embedded.global_embeddings is not None, "embed with a checkpoint that has a global head"
         ids = np.asarray(embedded.item_ids, dtype=object)
-        candidates = np.flatnonzero(roles.gallery[:, attribute])
+        candidates = np.flatnonzero(roles.gallery[:, attribute] & embedded.known[:, attribute])
         self.items: Counts = candidates[np.argsort(ids[candidates], kind="stable")]
         self.own = np.full(len(embedded), -1, np.int64)
         self.own[self.items] = np.arange(len(self.items))
@@ -106,7 +106,7 @@ def evaluate_manipulation(
         embedded: with the head's global embeddings.
         head: in evaluation mode.
         settings: K and sample; None = the defaults.
-        roles: None = leave-one-out. Items with an unknown single-label attribute are candidates all the same.
+        roles: None = leave-one-out. Candidates are labelled for the attribute that changes; others may be unknown.
     """
     settings = settings or ManipulationSettings()
     roles = roles or ROLES["leave-one-out"](embedded)

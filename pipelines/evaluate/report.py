@@ -104,7 +104,9 @@ class Report:
     def to_markdown(self) -> str:
         """The tables, with what they are about."""
         facts = [
-            f"- {key.replace('_', ' ')}: {value}" for part in (self.model, self.data) for key, value in part.items()
+            f"- {key.replace('_', ' ')}: {_fact(value)}"
+            for part in (self.model, self.data)
+            for key, value in part.items()
         ]
         return "\n".join(["# Evaluation", "", *facts, "", *map(markdown, self.tables())])
 
@@ -116,12 +118,12 @@ class Report:
     def _retrieval_table(self) -> Table:
         settings, result = self.settings.retrieval, self.retrieval
         notes = [f"{settings.roles}; {RELEVANCE[settings.relevance]}"]
-        if not self.has_classes:
-            notes.append("no class level: ranked by attribute similarity alone")
-        elif settings.classes == "given":
-            notes.append("the query's classes are GIVEN: a hint that an encoder without a class level does not get")
+        if settings.classes == "given":
+            notes.append("the query's classes are GIVEN: a hint that a search by picture does not get")
         else:
             notes.append("the query's classes are predicted")
+        if not self.has_classes:
+            notes.append("no class level: attribute similarity decides within every tier")
         columns = [*result.summaries.items(), ("overall", result.overall), ("macro", result.macro)]
         return side_by_side(
             "Attribute-specific retrieval",
@@ -143,8 +145,12 @@ class Report:
     def _cut_notes(self) -> list[str]:
         settings = self.settings.retrieval
         kept = "count as 0" if settings.zero == "keep" else "are left out"
-        cut = [f"MAP@K is divided by {DENOMINATORS[settings.denominator]}"] if settings.ks else []
-        return ["; ".join([*cut, f"queries to which nothing is relevant {kept}"])]
+        divided = f"MAP@K is divided by {DENOMINATORS[settings.denominator]}"
+        return [f"{divided}; queries to which nothing is relevant {kept}"]
+
+
+def _fact(value: Any) -> str:
+    return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, Mapping) else str(value)
 
 
 def _manipulation(result: ManipulationResult) -> dict[str, Any]:

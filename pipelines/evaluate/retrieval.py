@@ -66,8 +66,7 @@ class AttributeQueries:
         carried = embedded.carried[:, self._span]
         known = embedded.known[:, attribute]
         self.gallery = Gallery(embedded, attribute, np.flatnonzero(roles.gallery[:, attribute] & known))
-        # An item whose labels the taxonomy does not know is a candidate, but asks for nothing.
-        queries = np.flatnonzero(roles.query[:, attribute] & known & carried.any(1))
+        queries = np.flatnonzero(roles.query[:, attribute] & known)
         self._per_class = settings.relevance == "class" or not embedded.taxonomy.attributes[attribute].multi_label
         if self._per_class:
             row, local = np.nonzero(carried[queries])

@@ -23,9 +23,9 @@ class RetrievalSettings(Section):
     relevance: Literal["class", "any", "exact"] = "class"
     """Multi-label attributes: class: one query per (item, class); any: shares a class; exact: the same set."""
     classes: Literal["predicted", "given"] = "predicted"
-    """The query's classes, which make the tiers: predicted by the encoder, or given (a hint that an encoder without
-    a class level does not get)."""
-    ks: tuple[Positive, ...] = (10, 100)
+    """The query's classes, which make the tiers: predicted by the encoder, or given (a hint that a search by picture
+    does not get)."""
+    ks: tuple[Positive, ...] = Field(default=(10, 100), min_length=1)
     """K of AP@K and Recall@K."""
     denominator: Denominator = "min"
     """D of AP@K: hits (the papers'), min(R, K) (the textbook's) or all (R)."""
@@ -47,7 +47,7 @@ class MultiLabelSettings(Section):
 class ManipulationSettings(Section):
     """Retrieval of an item with one class changed."""
 
-    ks: tuple[Positive, ...] = (10, 20, 50)
+    ks: tuple[Positive, ...] = Field(default=(10, 20, 50), min_length=1)
     """K of Top-K accuracy, NDCG@K and the share of target classes."""
     max_queries: Positive = 5_000
     """(Item, change) pairs per attribute; more are sampled down, with the seed."""

@@ -1,6 +1,7 @@
 """The query engine of one snapshot: raw request -> plan -> query vectors -> candidates -> ranking -> explained hits.
 
-`Engine.search` is the one way in, for the gRPC service, the command line and the evaluation alike.
+`Engine.search` is the one way in, for the gRPC service and the command line alike. The evaluation, which ranks
+thousands of queries at once, follows the same rule (`pipelines.evaluate.gallery`); a test holds the two together.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .limits import Limits
 from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
 from .plan import Plan, Scope
-from .planner import check_item_id, make_plan
+from .planner import make_plan, read_item_id
 from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, Vector
 from .ranking import rank
 from .reader import Reader
@@ -89,7 +90,7 @@ class Engine:
 
     def item(self, item_id: str) -> Item:
         """One item with its thumbnail. Raises `RequestError`."""
-        check_item_id(item_id, self.limits, "name")
+        item_id = read_item_id(item_id, self.limits, "name")
         row, position = self.reader.item(item_id), self._candidates.find(item_id)
         if row is None or position is None:
             message = f"snapshot {self.scope.snapshot_id} has no item {item_id!r}"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import RequestError
 
-from .limits import Limits
+from .limits import Limits, read_name
 
 Scalar: TypeAlias = bool | int | float | str | datetime
 
@@ -103,29 +103,29 @@ def kind_of(type_: pa.DataType) -> Kind | None:
 
 
 def check_filter(filter_: Filter, columns: Mapping[str, pa.DataType], limits: Limits) -> Filter:
-    """The filter with its values in the kinds of its columns; raises `RequestError` with the path of the fault."""
+    """The filter with its columns' names in NFC and its values in their kinds.
+
+    Raises:
+        RequestError: with the path of the fault.
+    """
     nodes = 0
 
     def check(node: Filter, path: str, depth: int) -> Filter:
         nonlocal nodes
         nodes += 1
-        if nodes > limits.filter_nodes:
-            raise RequestError("FILTER_TOO_LARGE", f"a filter has at most {limits.filter_nodes} parts", "filter")
+        check_nodes(nodes, limits)
         if depth > limits.filter_depth:
             raise RequestError("FILTER_TOO_LARGE", f"a filter has at most {limits.filter_depth} levels", "filter")
         match node:
-            case Comparison(column, _, value):
-                kind = _kind(column, columns, f"{path}.comparison.column")
-                return replace(node, value=_coerce(value, kind, column, limits, f"{path}.comparison.value"))
-            case Membership(column, values):
-                kind = _kind(column, columns, f"{path}.membership.column")
-                if not 1 <= len(values) <= limits.filter_values:
-                    message = f"`in` takes 1 to {limits.filter_values} values, not {len(values)}"
-                    raise RequestError("FILTER_INVALID", message, f"{path}.membership.values")
+            case Comparison(text, operator, value):
+                column, kind = _column(text, columns, limits, f"{path}.comparison.column")
+                return Comparison(column, operator, _coerce(value, kind, column, limits, f"{path}.comparison.value"))
+            case Membership(text, values):
+                column, kind = _column(text, columns, limits, f"{path}.membership.column")
+                check_values(len(values), limits, f"{path}.membership.values")
                 paths = (f"{path}.membership.values[{n}]" for n in range(len(values)))
-                return replace(
-                    node, values=tuple(_coerce(v, kind, column, limits, p) for v, p in zip(values, paths, strict=True))
-                )
+                coerced = (_coerce(v, kind, column, limits, p) for v, p in zip(values, paths, strict=True))
+                return Membership(column, tuple(coerced))
             case AllOf(filters) | AnyOf(filters):
                 name = "all_of" if isinstance(node, AllOf) else "any_of"
                 if not filters:
@@ -138,18 +138,31 @@ def check_filter(filter_: Filter, columns: Mapping[str, pa.DataType], limits: Li
     return check(filter_, "filter", 1)
 
 
+def check_nodes(count: int, limits: Limits) -> None:
+    """Raises `RequestError` for more parts than a filter may have."""
+    if count > limits.filter_nodes:
+        raise RequestError("FILTER_TOO_LARGE", f"a filter has at most {limits.filter_nodes} parts", "filter")
+
+
+def check_values(count: int, limits: Limits, path: str) -> None:
+    """Raises `RequestError` for more or fewer values than one membership may have."""
+    if not 1 <= count <= limits.filter_values:
+        raise RequestError("FILTER_INVALID", f"`in` takes 1 to {limits.filter_values} values, not {count}", path)
+
+
 def filter_mask(filter_: Filter, columns: pa.Table) -> NDArray[np.bool_]:
     """Which rows meet a filter that `check_filter` returned: N bool."""
     mask = _evaluate(filter_, columns)
     return pc.fill_null(mask, False).to_numpy()
 
 
-def _kind(column: str, columns: Mapping[str, pa.DataType], path: str) -> Kind:
+def _column(text: str, columns: Mapping[str, pa.DataType], limits: Limits, path: str) -> tuple[str, Kind]:
+    column = read_name(text, limits, path)
     kinds = {name: kind for name, type_ in columns.items() if (kind := kind_of(type_)) is not None}
     if column not in kinds:
         known = ", ".join(kinds) or "none"
         raise RequestError("UNKNOWN_COLUMN", f"no metadata column {column!r} to filter by; known: {known}", path)
-    return kinds[column]
+    return column, kinds[column]
 
 
 def _coerce(value: Scalar, kind: Kind, column: str, limits: Limits, path: str) -> Scalar:
@@ -163,7 +176,10 @@ def _coerce(value: Scalar, kind: Kind, column: str, limits: Limits, path: str) -
         case ((Kind.INT | Kind.DOUBLE), int() | float()) if not isinstance(value, bool):
             return _coerce_number(value, kind, path)
         case Kind.TIMESTAMP, datetime():
-            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+            try:
+                return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+            except OverflowError:
+                raise RequestError("FILTER_TYPE", f"{value} is outside the years 1 to 9999 in UTC", path) from None
         case Kind.TIMESTAMP, str():
             try:
                 moment = datetime.fromisoformat(value)
@@ -205,7 +221,7 @@ def _evaluate(node: Filter, columns: pa.Table) -> Any:
             left, right = _operands(columns[name], value)
             return _COMPARE[operator](left, right)
         case Membership(name, values):
-            return reduce(pc.or_kleene, (pc.equal(*_operands(columns[name], value)) for value in values))
+            return _is_in(columns[name], values)
         case AllOf(filters):
             return reduce(pc.and_kleene, (_evaluate(part, columns) for part in filters))
         case AnyOf(filters):
@@ -214,25 +230,48 @@ def _evaluate(node: Filter, columns: pa.Table) -> Any:
             return pc.invert(_evaluate(inner, columns))
 
 
+def _is_in(column: Any, values: tuple[Scalar, ...]) -> Any:
+    """Whether each row is one of the values; null where it is null. The column is cast once per type of comparison."""
+    column, groups = _plain(column), dict[pa.DataType, list[Any]]()
+    for value in values:
+        common, converted = _common(column.type, value)
+        groups.setdefault(common, []).append(converted)
+    masks = []
+    for common, members in groups.items():
+        cast = column.cast(common, safe=False)
+        if pa.types.is_floating(common):  # `is_in` goes by bits: there −0.0 is not 0.0
+            cast, members = pc.add(cast, 0.0), [member + 0.0 for member in members]
+        masks.append(pc.is_in(cast, value_set=pa.array(members, common)))
+    return pc.if_else(pc.is_null(column), pa.scalar(None, pa.bool_()), reduce(pc.or_, masks))
+
+
 def _operands(column: Any, value: Scalar) -> tuple[Any, Any]:
     """A column and a value in one Arrow type that holds both without loss."""
-    type_ = column.type
+    common, converted = _common(column.type, value)
+    return _plain(column).cast(common, safe=False), pa.scalar(converted, common)
+
+
+def _plain(column: Any) -> Any:
+    """Without dictionary encoding."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _common(type_: pa.DataType, value: Scalar) -> tuple[pa.DataType, Scalar]:
+    """The Arrow type in which a value compares with a column of a type, and the value as it is to be compared."""
     if pa.types.is_dictionary(type_):
-        column, type_ = column.cast(type_.value_type), type_.value_type
+        type_ = type_.value_type
     kind = kind_of(type_)
     if kind is Kind.STRING:
-        common: pa.DataType = pa.large_string() if pa.types.is_large_string(type_) else pa.string()
-    elif kind is Kind.BOOL:
-        common = pa.bool_()
-    elif kind is Kind.TIMESTAMP:
-        common = pa.timestamp("us", "UTC")
-    elif kind is Kind.INT and isinstance(value, int):
-        common = pa.int64()
-    else:
-        # A fraction compares with whole numbers rightly even where float64 rounds them (they are then far away).
-        # A float column is compared at its own precision: 0.1 equals what float32 makes of 0.1.
-        common = pa.float64()
-        if pa.types.is_floating(type_):
-            with np.errstate(over="ignore"):
-                value = float(type_.to_pandas_dtype()(value))
-    return column.cast(common, safe=False), pa.scalar(value, common)
+        return pa.large_string() if pa.types.is_large_string(type_) else pa.string(), value
+    if kind is Kind.BOOL:
+        return pa.bool_(), value
+    if kind is Kind.TIMESTAMP:
+        return pa.timestamp("us", "UTC"), value
+    if kind is Kind.INT and isinstance(value, int):
+        return pa.int64(), value
+    # A fraction compares with whole numbers rightly even where float64 rounds them (they are then far away).
+    # A float column is compared at its own precision: 0.1 equals what float32 makes of 0.1.
+    if pa.types.is_floating(type_):
+        with np.errstate(over="ignore"):
+            value = float(type_.to_pandas_dtype()(value))
+    return pa.float64(), value

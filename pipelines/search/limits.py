@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+
+from pipelines.errors import RequestError
 
 DEFAULT_PAGE_SIZE = 10
 
@@ -21,7 +24,7 @@ class Limits:
         filter_nodes: comparisons, memberships and connectives of one filter together.
         filter_depth: levels of one filter.
         filter_values: values of one membership.
-        text_length: characters of an item_id or of a filter's text.
+        text_length: characters of an item_id, of a name, or of a filter's text.
     """
 
     image_bytes: int = 20_000_000
@@ -34,3 +37,16 @@ class Limits:
     filter_depth: int = 16
     filter_values: int = 1000
     text_length: int = 512
+
+
+def read_name(text: str, limits: Limits, path: str) -> str:
+    """An id or a name of a request in NFC, as the index has them. Raises `RequestError` (``TEXT_TOO_LONG``)."""
+    if len(text) > limits.text_length:  # first: a hostile megabyte takes minutes to bring to NFC
+        raise RequestError("TEXT_TOO_LONG", f"an id or a name has at most {limits.text_length} characters", path)
+    return unicodedata.normalize("NFC", text)
+
+
+def check_count(count: int, limit: int, path: str) -> None:
+    """Raises `RequestError` (``TOO_MANY``) for more entries than the limit."""
+    if count > limit:
+        raise RequestError("TOO_MANY", f"{path} has {count} entries; at most {limit}", path)

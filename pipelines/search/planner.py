@@ -5,7 +5,6 @@ Needs no index, model or server: a `Scope` is enough.
 
 from __future__ import annotations
 
-import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
@@ -15,10 +14,12 @@ from model.taxonomy import Taxonomy
 from pipelines.errors import RequestError
 
 from .filters import check_filter
-from .limits import DEFAULT_PAGE_SIZE, Limits
+from .limits import DEFAULT_PAGE_SIZE, Limits, check_count, read_name
 from .paging import PageTokens
 from .plan import Condition, Plan, QueryKind, Scope
 from .request import AttributeCondition, Manipulation, SearchRequest
+
+_WEIGHTS = (1e-6, 1e6)  # beyond, similarities vanish beside each other, or overflow
 
 
 def make_plan(request: SearchRequest, scope: Scope, limits: Limits, tokens: PageTokens) -> Plan:
@@ -27,7 +28,8 @@ def make_plan(request: SearchRequest, scope: Scope, limits: Limits, tokens: Page
     Raises:
         RequestError: with a stable reason and the path of the field at fault; unknown names list the known ones.
     """
-    query = _query(request, limits)
+    query = _query(request)
+    item_id = None if request.item_id is None else read_item_id(request.item_id, limits, "item_id")
     conditions = _conditions(request.attributes, query, scope.taxonomy, limits)
     changes = _changes(request.manipulations, query, scope, limits)
     if query is QueryKind.PROTOTYPES and not any(condition.ranks for condition in conditions):
@@ -38,7 +40,7 @@ def make_plan(request: SearchRequest, scope: Scope, limits: Limits, tokens: Page
         taxonomy=scope.taxonomy,
         query=query,
         image=request.image,
-        item_id=request.item_id,
+        item_id=item_id,
         conditions=conditions,
         changes=changes,
         filter=None if request.filter is None else check_filter(request.filter, scope.metadata, limits),
@@ -55,54 +57,52 @@ def page_size(asked: int, limits: Limits) -> int:
     return min(asked or DEFAULT_PAGE_SIZE, limits.page_size)
 
 
-def check_item_id(item_id: str, limits: Limits, path: str) -> None:
-    """Raises `RequestError` for an id that no item can have."""
-    if not item_id:
+def read_item_id(text: str, limits: Limits, path: str) -> str:
+    """An item's id in NFC. Raises `RequestError` for one that no item can have."""
+    if not text:
         raise RequestError("ITEM_ID_INVALID", "the item_id is empty", path)
-    if len(item_id) > limits.text_length:
-        raise RequestError("TEXT_TOO_LONG", f"an item_id has at most {limits.text_length} characters", path)
+    item_id = read_name(text, limits, path)
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in item_id):
         raise RequestError("ITEM_ID_INVALID", f"the item_id {item_id!r} has a control character", path)
+    return item_id
 
 
-def _query(request: SearchRequest, limits: Limits) -> QueryKind:
+def _query(request: SearchRequest) -> QueryKind:
     if request.image is not None and request.item_id is not None:
         raise RequestError("QUERY_AMBIGUOUS", "give an image or an item_id, not both", "image")
     if request.image is not None:
         return QueryKind.IMAGE
-    if request.item_id is not None:
-        check_item_id(request.item_id, limits, "item_id")
-        return QueryKind.ITEM
-    return QueryKind.PROTOTYPES
+    return QueryKind.PROTOTYPES if request.item_id is None else QueryKind.ITEM
 
 
 def _conditions(
     asked: Sequence[AttributeCondition], query: QueryKind, taxonomy: Taxonomy, limits: Limits
 ) -> tuple[Condition, ...]:
-    _check_count(len(asked), limits.attribute_conditions, "attributes")
+    check_count(len(asked), limits.attribute_conditions, "attributes")
     result: list[Condition] = []
     for n, condition in enumerate(asked):
         path = f"attributes[{n}]"
-        position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, condition.attribute)
+        attribute = read_name(condition.attribute, limits, f"{path}.attribute")
+        position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, attribute)
         if any(position == other.attribute for other in result):
-            message = f"attribute {condition.attribute!r} has two conditions; put them into one"
+            message = f"attribute {attribute!r} has two conditions; put them into one"
             raise RequestError("DUPLICATE_ATTRIBUTE", message, f"{path}.attribute")
-        _check_count(
+        check_count(
             len(condition.classes) + len(condition.excluded_classes), limits.classes_per_condition, f"{path}.classes"
         )
-        classes = _classes(condition.attribute, condition.classes, taxonomy, f"{path}.classes")
-        excluded = _classes(condition.attribute, condition.excluded_classes, taxonomy, f"{path}.excluded_classes")
+        classes = _classes(position, condition.classes, taxonomy, limits, f"{path}.classes")
+        excluded = _classes(position, condition.excluded_classes, taxonomy, limits, f"{path}.excluded_classes")
         for index in set(classes) & set(excluded):
             message = f"class {taxonomy.class_name(index)[1]!r} is both wanted and excluded"
             raise RequestError("CONTRADICTION", message, f"{path}.excluded_classes")
-        if not (math.isfinite(condition.weight) and condition.weight > 0):
-            message = f"weight {condition.weight} is not a finite number above 0"
+        if not _WEIGHTS[0] <= condition.weight <= _WEIGHTS[1]:
+            message = f"weight {condition.weight:g} is not between {_WEIGHTS[0]:g} and {_WEIGHTS[1]:g}"
             raise RequestError("WEIGHT_INVALID", message, f"{path}.weight")
         predicted = query is not QueryKind.PROTOTYPES
         if not (classes or excluded or predicted):
-            message = f"attribute {condition.attribute!r} names no classes, and there is no query to predict them from"
+            message = f"attribute {attribute!r} names no classes, and there is no query to predict them from"
             raise RequestError("QUERY_REQUIRED", message, f"{path}.classes")
-        ranks = bool(classes) or predicted
+        ranks = bool(classes) or (predicted and not excluded)
         result.append(
             Condition(position, classes or None, condition.match, excluded, float(condition.weight), ranks=ranks)
         )
@@ -110,7 +110,7 @@ def _conditions(
 
 
 def _changes(asked: Sequence[Manipulation], query: QueryKind, scope: Scope, limits: Limits) -> tuple[Change, ...]:
-    _check_count(len(asked), limits.manipulations, "manipulations")
+    check_count(len(asked), limits.manipulations, "manipulations")
     if not asked:
         return ()
     if query is QueryKind.PROTOTYPES:
@@ -121,15 +121,15 @@ def _changes(asked: Sequence[Manipulation], query: QueryKind, scope: Scope, limi
         raise RequestError("NO_GLOBAL_SPACE", message, "manipulations[0]")
     changes: list[Change] = []
     for n, manipulation in enumerate(asked):
-        change = _change(manipulation, scope.taxonomy, f"manipulations[{n}]")
+        change = _change(manipulation, scope.taxonomy, limits, f"manipulations[{n}]")
         for earlier in changes:
             _check_agree(earlier, change, scope.taxonomy, f"manipulations[{n}]")
         changes.append(change)
     return tuple(changes)
 
 
-def _change(manipulation: Manipulation, taxonomy: Taxonomy, path: str) -> Change:
-    name, operation = manipulation.attribute, manipulation.operation
+def _change(manipulation: Manipulation, taxonomy: Taxonomy, limits: Limits, path: str) -> Change:
+    name, operation = read_name(manipulation.attribute, limits, f"{path}.attribute"), manipulation.operation
     position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, name)
     if operation is not Operation.REPLACE and not taxonomy.attributes[position].multi_label:
         message = f"an item has one class of {name!r}: REPLACE it instead of {operation.name}"
@@ -142,10 +142,12 @@ def _change(manipulation: Manipulation, taxonomy: Taxonomy, path: str) -> Change
             raise RequestError("CLASS_REQUIRED", f"{operation.name} needs a {part}", f"{path}.{part}")
         if value is not None and refused[part]:
             raise RequestError("CLASS_UNEXPECTED", f"{operation.name} takes no {part}", f"{path}.{part}")
-        indices[part] = None if value is None else _classes(name, (value,), taxonomy, f"{path}.{part}", single=True)[0]
+        indices[part] = None if value is None else _class(position, value, taxonomy, limits, f"{path}.{part}")
     if indices["to_class"] == indices["from_class"]:
         raise RequestError("CONTRADICTION", f"{manipulation.to_class!r} would replace itself", f"{path}.to_class")
-    return Change(position, operation, indices["to_class"], indices["from_class"])
+    # Whatever class of a single-label attribute the query carries goes: it may not be the one that was named.
+    gone = indices["from_class"] if taxonomy.attributes[position].multi_label else None
+    return Change(position, operation, indices["to_class"], gone)
 
 
 def _check_agree(first: Change, second: Change, taxonomy: Taxonomy, path: str) -> None:
@@ -163,17 +165,19 @@ def _check_agree(first: Change, second: Change, taxonomy: Taxonomy, path: str) -
         raise RequestError("CONTRADICTION", f"two changes of attribute {name!r} undo or repeat each other", path)
 
 
-def _classes(
-    attribute: str, names: Sequence[str], taxonomy: Taxonomy, path: str, *, single: bool = False
-) -> tuple[int, ...]:
+def _classes(position: int, names: Sequence[str], taxonomy: Taxonomy, limits: Limits, path: str) -> tuple[int, ...]:
     indices: list[int] = []
     for n, name in enumerate(names):
-        at = path if single else f"{path}[{n}]"
-        index = _lookup("UNKNOWN_CLASS", at, taxonomy.class_index, attribute, name)
+        index = _class(position, name, taxonomy, limits, f"{path}[{n}]")
         if index in indices:
-            raise RequestError("DUPLICATE_CLASS", f"class {name!r} is named twice", at)
+            raise RequestError("DUPLICATE_CLASS", f"class {name!r} is named twice", f"{path}[{n}]")
         indices.append(index)
     return tuple(indices)
+
+
+def _class(position: int, name: str, taxonomy: Taxonomy, limits: Limits, path: str) -> int:
+    read = read_name(name, limits, path)
+    return _lookup("UNKNOWN_CLASS", path, taxonomy.class_index, taxonomy.names[position], read)
 
 
 def _lookup(reason: str, path: str, function: Callable[..., int], *names: str) -> int:
@@ -181,11 +185,6 @@ def _lookup(reason: str, path: str, function: Callable[..., int], *names: str) -
         return function(*names)
     except TaxonomyError as error:
         raise RequestError(reason, str(error), path) from None
-
-
-def _check_count(count: int, limit: int, path: str) -> None:
-    if count > limit:
-        raise RequestError("TOO_MANY", f"{path} has {count} entries; at most {limit}", path)
 
 
 def _offset(request: SearchRequest, scope: Scope, tokens: PageTokens) -> int:

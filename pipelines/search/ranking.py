@@ -1,4 +1,4 @@
-"""The ranking protocol of the house (design 3): everything that ranks, ranks with these functions.
+"""The ranking protocol of the house (design 3): the service ranks with these functions, the evaluation as they do.
 
 A ranking is by (tier, class similarity, attribute similarity, id): more carried classes first; among items of one
 tier the mean similarity over the classes that they carry; then attribute similarity; ties by item id, always.

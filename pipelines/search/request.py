@@ -24,10 +24,10 @@ class AttributeCondition:
 
     Args:
         attribute: its name.
-        classes: wanted; none = those that the query is predicted to carry.
+        classes: wanted; none = those that the query is predicted to carry, unless the condition only excludes.
         match: how the tier follows from them.
         excluded_classes: an item that carries one of these is no candidate.
-        weight: of this condition's similarity among several, > 0.
+        weight: of this condition's similarity among several, 1e-6 to 1e6.
     """
 
     attribute: str
@@ -43,8 +43,8 @@ class Manipulation:
 
     Args:
         attribute: its name.
-        operation: REPLACE puts ``to_class`` in the place of ``from_class`` (None: of all classes), ADD adds
-            ``to_class``, REMOVE takes ``from_class`` away.
+        operation: REPLACE puts ``to_class`` in the place of ``from_class`` (None, or an attribute of which an item
+            has one class: of whatever the query has), ADD adds ``to_class``, REMOVE takes ``from_class`` away.
         to_class: the class that comes.
         from_class: the class that goes.
     """

@@ -28,7 +28,7 @@ class _Job:
 class BatchingEncoder:
     """An `EncoderPort` for many threads. Each decodes its own picture; the encoder takes what waits, together.
 
-    A picture waits for others no longer than the window, and not at all while the encoder is idle and none comes.
+    The first picture of a batch waits for others as long as the window, unless the batch is full before.
 
     Args:
         checkpoint: whose encoder is asked.

@@ -82,7 +82,11 @@ class Calls:
 
 
 def answered(method: Method[T]) -> Method[T]:
-    """Turn what a servicer's method raises into a status; what was not foreseen is logged with its traceback."""
+    """Turn what a servicer's method raises into a status.
+
+    What is the server's fault is logged: a `DuetError` by its text, which may not reach the client, anything else with
+    its traceback.
+    """
 
     @functools.wraps(method)
     async def bounded(self: Any, request: Any, context: grpc.aio.ServicerContext) -> T:
@@ -91,7 +95,8 @@ def answered(method: Method[T]) -> Method[T]:
         except Exception as error:  # boundary
             status = to_status(error)
             if status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0]):
-                log.error("%s failed", method.__name__, exc_info=None if isinstance(error, DuetError) else error)
+                expected = isinstance(error, DuetError)
+                log.error("%s failed: %s", method.__name__, error, exc_info=None if expected else error)
         native = rpc_status.to_status(status)
         await context.abort(native.code, native.details, native.trailing_metadata)
         raise AssertionError("abort raises")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from model.checkpoint import Checkpoint, load_checkpoint
-from pipelines.errors import RequestError, StoreError
+from pipelines.errors import CheckpointError, RequestError, StoreError
 from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 from pipelines.search.engine import Engine
@@ -49,6 +49,7 @@ class Engines:
         self._published: Engine | None = None
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._models: dict[str, _Model] = {}
+        self._closed = False  # guarded by `_opening`
 
     def refresh(self) -> bool:
         """Switch to the snapshot that is published now; whether there was a new one.
@@ -93,7 +94,7 @@ class Engines:
             raise RequestError("SNAPSHOT_NOT_FOUND", f"there is no snapshot {snapshot_id!r}", "snapshot")
         try:
             return self._open(snapshot)
-        except StoreError as error:
+        except (StoreError, CheckpointError) as error:
             message = f"snapshot {snapshot_id} cannot be read any more: {error}"
             raise RequestError("SNAPSHOT_EXPIRED", message, "snapshot") from error
 
@@ -108,12 +109,16 @@ class Engines:
             raise RequestError("SNAPSHOT_EXPIRED", f"{error}; ask for the first page again", "page_token") from error
 
     def close(self) -> None:
-        """End the encoders' threads."""
-        for model in self._models.values():
-            model.encoder.close()
+        """End the encoders' threads, once what is being opened is open; nothing is opened any more."""
+        with self._opening:
+            self._closed = True
+            for model in self._models.values():
+                model.encoder.close()
 
     def _open(self, snapshot: Snapshot) -> Engine:
         with self._opening:
+            if self._closed:
+                raise NotReadyError
             with self._lock:
                 if snapshot.snapshot_id in self._engines:
                     return self._engines[snapshot.snapshot_id]

@@ -21,8 +21,9 @@ CODES = {
     "NO_GLOBAL_SPACE": grpc.StatusCode.FAILED_PRECONDITION,
     "NO_PROTOTYPE": grpc.StatusCode.FAILED_PRECONDITION,
 }
-# A status travels in HTTP/2 headers, of which peers take 8 kB by default, and the message is in there twice.
-_LONGEST_MESSAGE = 600
+# A status travels in HTTP/2 headers, of which peers take 8 kB by default. A message is in there three times: with three
+# bytes for each of its bytes that is not ASCII, and twice in base64. The path of a field takes 2 kB at most.
+_LONGEST_MESSAGE = 600  # bytes of UTF-8
 
 
 class OverloadError(Exception):
@@ -87,13 +88,20 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
 
 
 def _status(code: grpc.StatusCode, reason: str, message: str, field: str = "") -> status_pb2.Status:
-    if len(message) > _LONGEST_MESSAGE:
-        message = message[:_LONGEST_MESSAGE] + "…"
+    message = _shortened(message)
     details = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))]
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=message)
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
     return status_pb2.Status(code=code.value[0], message=message, details=details)
+
+
+def _shortened(message: str) -> str:
+    """The beginning of a message, up to the last character that fits whole."""
+    data = message.encode(errors="replace")  # a path may hold what is no character
+    if len(data) > _LONGEST_MESSAGE:
+        data = data[: _LONGEST_MESSAGE - len("…".encode())] + "…".encode()
+    return data.decode(errors="ignore")
 
 
 def _packed(

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import filter_pb2
-from pipelines.search.filters import AllOf, AnyOf, Comparison, Filter, Membership, Negated, Operator
+from pipelines.search.filters import (
+    AllOf,
+    AnyOf,
+    Comparison,
+    Filter,
+    Membership,
+    Negated,
+    Operator,
+    check_nodes,
+    check_values,
+)
+from pipelines.search.limits import Limits
 
 from .messages import read_value, write_value
 
@@ -40,27 +51,41 @@ def write_filter(filter_: Filter) -> filter_pb2.Filter:
     return message
 
 
-def read_filter(message: filter_pb2.Filter, path: str = "filter") -> Filter:
-    """A message as the tree; its depth is bounded by protobuf's own limit of 100. Raises `RequestError`."""
-    match message.WhichOneof("kind"):
-        case "comparison":
-            comparison = message.comparison
-            operator = _BY_NUMBER.get(comparison.operator)
-            if operator is None:
-                raise RequestError("FILTER_INVALID", "no such operator", f"{path}.comparison.operator")
-            return Comparison(comparison.column, operator, read_value(comparison.value, f"{path}.comparison.value"))
-        case "membership":
-            members = enumerate(message.membership.values)
-            values = tuple(read_value(value, f"{path}.membership.values[{n}]") for n, value in members)
-            return Membership(message.membership.column, values)
-        case "all_of":
-            return AllOf(_read_filters(message.all_of, f"{path}.all_of"))
-        case "any_of":
-            return AnyOf(_read_filters(message.any_of, f"{path}.any_of"))
-        case "negated":
-            return Negated(read_filter(message.negated, f"{path}.negated"))
-    raise RequestError("FILTER_INVALID", "a filter without a kind", path)
+def read_filter(message: filter_pb2.Filter, limits: Limits) -> Filter:
+    """A message as the tree; its depth is bounded by protobuf's own limit of 100.
 
+    Raises:
+        RequestError: what no tree can hold, or more parts or values than the limits: nothing is built of the rest.
+    """
+    nodes = 0
 
-def _read_filters(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
-    return tuple(read_filter(part, f"{path}.filters[{n}]") for n, part in enumerate(message.filters))
+    def read(message: filter_pb2.Filter, path: str) -> Filter:
+        nonlocal nodes
+        nodes += 1
+        check_nodes(nodes, limits)
+        match message.WhichOneof("kind"):
+            case "comparison":
+                comparison = message.comparison
+                operator = _BY_NUMBER.get(comparison.operator)
+                if operator is None:
+                    raise RequestError("FILTER_INVALID", "no such operator", f"{path}.comparison.operator")
+                value = read_value(comparison.value, f"{path}.comparison.value")
+                return Comparison(comparison.column, operator, value)
+            case "membership":
+                path = f"{path}.membership.values"
+                check_values(len(message.membership.values), limits, path)
+                members = enumerate(message.membership.values)
+                values = tuple(read_value(value, f"{path}[{n}]") for n, value in members)
+                return Membership(message.membership.column, values)
+            case "all_of":
+                return AllOf(read_list(message.all_of, f"{path}.all_of"))
+            case "any_of":
+                return AnyOf(read_list(message.any_of, f"{path}.any_of"))
+            case "negated":
+                return Negated(read(message.negated, f"{path}.negated"))
+        raise RequestError("FILTER_INVALID", "a filter without a kind", path)
+
+    def read_list(message: filter_pb2.FilterList, path: str) -> tuple[Filter, ...]:
+        return tuple(read(part, f"{path}.filters[{n}]") for n, part in enumerate(message.filters))
+
+    return read(message, "filter")

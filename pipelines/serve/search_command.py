@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     with _asked(options) as asked:
         request = _request(options, asked)
-        result = asked.search(request)
+        result = _search(asked, request)
         console = Console()
         console.print(_summary(result), highlight=False)
         console.print(_table(result) if result.hits else "nothing passes the filter and the excluded classes")
@@ -100,7 +101,7 @@ def _asked(options: argparse.Namespace) -> Iterator[Asked]:
         try:
             yield client
         except ServiceError as error:
-            if error.code is grpc.StatusCode.UNAVAILABLE:
+            if not error.reason and error.code is grpc.StatusCode.UNAVAILABLE:  # a server that is there gives a reason
                 message = (
                     f"no server answers at {options.target} ({error}); start one with `duet serve`, or give --index"
                 )
@@ -130,6 +131,17 @@ def _request(options: argparse.Namespace, asked: Asked) -> SearchRequest:
         page_size=options.hits,
         snapshot=options.snapshot,
     )
+
+
+def _search(asked: Asked, request: SearchRequest) -> SearchResult:
+    """As many hits as were asked for, over several pages if need be, as one result."""
+    result = asked.search(request)
+    while result.next_page_token and len(result.hits) < request.page_size:
+        rest = request.page_size - len(result.hits)
+        page = asked.search(replace(request, page_token=result.next_page_token, page_size=rest))
+        timings = {stage: seconds + page.timings[stage] for stage, seconds in result.timings.items()}
+        result = replace(page, hits=(*result.hits, *page.hits), timings=timings)
+    return result
 
 
 def _summary(result: SearchResult) -> str:

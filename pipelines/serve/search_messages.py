@@ -11,6 +11,7 @@ from model.manipulation import Operation
 from model.taxonomy import Taxonomy
 from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import search_pb2
+from pipelines.search.limits import Limits, check_count
 from pipelines.search.query import QueryDuet, Vector
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
 from pipelines.search.result import Contribution, Hit, SearchResult
@@ -40,8 +41,13 @@ _OPERATIONS = {
 }
 
 
-def read_request(message: search_pb2.SearchRequest) -> SearchRequest:
-    """A request as it was asked. Raises `RequestError` for what no dataclass can hold."""
+def read_request(message: search_pb2.SearchRequest, limits: Limits) -> SearchRequest:
+    """A request as it was asked. Raises `RequestError` for what no dataclass can hold, or is more than the limits."""
+    check_count(len(message.attributes), limits.attribute_conditions, "attributes")
+    for n, one in enumerate(message.attributes):
+        number = len(one.classes) + len(one.excluded_classes)
+        check_count(number, limits.classes_per_condition, f"attributes[{n}].classes")
+    check_count(len(message.manipulations), limits.manipulations, "manipulations")
     query = message.WhichOneof("query")
     return SearchRequest(
         image=message.image if query == "image" else None,
@@ -65,7 +71,7 @@ def read_request(message: search_pb2.SearchRequest) -> SearchRequest:
             )
             for n, manipulation in enumerate(message.manipulations)
         ),
-        filter=read_filter(message.filter) if message.HasField("filter") else None,
+        filter=read_filter(message.filter, limits) if message.HasField("filter") else None,
         page_size=message.page_size,
         page_token=message.page_token,
         snapshot=read_snapshot_name(message.snapshot, "snapshot"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pipelines.errors import RequestError
@@ -29,11 +30,12 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     @answered
     async def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
         """Rank a snapshot's items."""
-        asked = read_request(request)
-        return await self._calls.run(
-            context,
-            lambda before_stage: write_result(self._engines.for_request(asked).search(asked, before_stage)),
-        )
+
+        def search(before_stage: Callable[[str], None]) -> search_pb2.SearchResponse:
+            asked = read_request(request, self._engines.limits)
+            return write_result(self._engines.for_request(asked).search(asked, before_stage))
+
+        return await self._calls.run(context, search)
 
     @answered
     async def Embed(self, request: search_pb2.EmbedRequest, context: Any) -> search_pb2.EmbedResponse:

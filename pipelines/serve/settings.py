@@ -18,8 +18,8 @@ class ServeSettings(Settings):
     """TCP port; 0 = any free one, which is printed."""
     device: str = "cpu"
     """Where pictures are encoded: cpu, cuda, cuda:1, …"""
-    threads: int = Field(4, ge=1, le=256)
-    """Searches at once."""
+    threads: int = Field(16, ge=1, le=256)
+    """Requests at once; each brings at most one picture, so fewer threads than --batch never fill a batch."""
     waiting: int = Field(64, ge=0)
     """Requests that may wait for a thread; more are refused with RESOURCE_EXHAUSTED."""
     cache_bytes: int = Field(2 * 1024**3, ge=0)

@@ -18,6 +18,7 @@ Names may hold any of these signs themselves (``collar-v-neck`` takes ``v-neck``
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -66,6 +67,7 @@ def read_changes(texts: Iterable[str], taxonomy: Taxonomy) -> tuple[Manipulation
 
 def _split(text: str, signs: Sequence[str], taxonomy: Taxonomy, option: str) -> tuple[str, str, str]:
     """Attribute, sign and the rest; where several places would do, the one behind which a known class stands."""
+    text = unicodedata.normalize("NFC", text)  # as the taxonomy's names are
     if text in taxonomy.names:
         return text, "", ""
     found = []

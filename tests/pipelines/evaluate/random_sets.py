@@ -67,14 +67,14 @@ def slow_ranking(embedded: Embedded, n: int, item: int, condition: set[int], can
     ids = id_ranks([embedded.item_ids[candidate] for candidate in candidates])
     query = embedded.attribute_embeddings[item, n]
     near = np.array([embedded.attribute_embeddings[candidate, n] @ query for candidate in candidates], np.float32)
-    if embedded.class_embeddings is None:
-        return [candidates[place] for place in rank(None, near, ids)]
-    mine = class_vectors(embedded, item)
     tier, similarity = [], []
     for candidate in candidates:
-        theirs = class_vectors(embedded, candidate)
         shared = [m for m in sorted(condition) if embedded.predicted[candidate, m]]
         tier.append(len(shared))
+        if embedded.class_embeddings is None:
+            similarity.append(np.float32(0))
+            continue
+        mine, theirs = class_vectors(embedded, item), class_vectors(embedded, candidate)
         total = np.float32(sum(float(mine[m] @ theirs[m]) for m in shared))
         similarity.append(total / np.float32(len(shared)) if shared else np.float32(0))
     order = rank(np.array(tier), np.array(similarity, np.float32), ids, secondary=near)
@@ -93,7 +93,7 @@ def slow_retrieval(
         guesses = [{int(m) for m in np.flatnonzero(row[span]) + span.start} for row in embedded.predicted]
         rows = result[attribute.name] = []
         for item in range(len(embedded)):
-            if not (roles.query & embedded.known)[item, n] or not sets[item]:
+            if not (roles.query & embedded.known)[item, n]:
                 continue
             candidates = [
                 other for other in range(len(embedded)) if (roles.gallery & embedded.known)[other, n] and other != item

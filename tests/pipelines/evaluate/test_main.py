@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.m3net import EncoderConfig, M3Net
 from model.preparation import ImagePreparation
+from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy
@@ -77,6 +79,39 @@ def test_a_manifest_without_splits_is_evaluated_whole(
     assert not list((tmp_path / "out").glob("*.png"))
 
 
+def test_only_the_sheets_of_this_run_are_named_and_older_ones_go(
+    checkpoint_folder: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("retrieval.png", "manipulation.png", "holiday.png"):
+        (out / name).write_bytes(b"of another day")
+    assert main(arguments(checkpoint_folder, catalogue, out, "--sheet.rows", "0")) == 0
+    assert "png" not in capsys.readouterr().out
+    assert [path.name for path in out.glob("*.png")] == ["holiday.png"]
+
+
+def test_the_report_counts_the_items_without_a_label_that_the_encoder_knows(
+    catalogue: Path, tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    colour = next(one for one in checkpoint.taxonomy.attributes if one.name == "colour")
+    fewer = replace(colour, classes=tuple(name for name in colour.classes if name != "blue"))
+    taxonomy = Taxonomy(tuple(fewer if one == colour else one for one in checkpoint.taxonomy.attributes))
+    encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=32), taxonomy).eval()
+    save_checkpoint(tmp_path / "model", encoder, ImagePreparation(48, 40))
+    report, sheets = evaluate(settings(tmp_path / "model", catalogue, tmp_path / "out"))
+    rows = [row for row in pq.read_table(catalogue).to_pylist() if row["split"] == "test"]
+    outside = {
+        "colour": sum(row["colour"] in ([], ["blue"]) for row in rows),
+        "shape": 0,
+        "marks": sum(not row["marks"] for row in rows),
+    }
+    assert report.to_json()["data"]["unlabelled"] == outside and min(outside["colour"], outside["marks"]) > 0
+    assert f"- unlabelled: colour {outside['colour']}, shape 0, marks {outside['marks']}\n" in report.to_markdown()
+    assert report.retrieval.summaries["colour"].queries == len(rows) - outside["colour"]
+    assert sheets == []
+
+
 def test_plain_text_columns_are_labels_where_the_taxonomy_names_them(
     checkpoint_folder: Path, catalogue: Path, tmp_path: Path
 ) -> None:
@@ -89,8 +124,8 @@ def test_plain_text_columns_are_labels_where_the_taxonomy_names_them(
             writer.writerow(
                 [row["item_id"], f"{row['item_id']}.png", "|".join(row["colour"]), "|".join(row["marks"]), row["split"]]
             )
-    by_csv = evaluate(settings(checkpoint_folder, path, tmp_path / "a", roots=[str(tmp_path)]))
-    by_parquet = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "b"))
+    by_csv, _ = evaluate(settings(checkpoint_folder, path, tmp_path / "a", roots=[str(tmp_path)]))
+    by_parquet, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "b"))
     for name in ("colour", "marks"):
         assert by_csv.retrieval.summaries[name] == by_parquet.retrieval.summaries[name]
     assert by_csv.retrieval.summaries["shape"].queries == 0
@@ -108,13 +143,13 @@ def settings(checkpoint: Path, manifest: Path, out: Path, **more: object) -> Eva
 def test_without_head_or_class_level(catalogue: Path, checkpoint: Checkpoint, tmp_path: Path) -> None:
     encoder = M3Net(EncoderConfig("m3net_a", "resnet18", hidden=32), checkpoint.taxonomy).eval()
     save_checkpoint(tmp_path / "model", encoder, ImagePreparation(48, 40))
-    report = evaluate(settings(tmp_path / "model", catalogue, tmp_path / "out"))
+    report, _ = evaluate(settings(tmp_path / "model", catalogue, tmp_path / "out"))
     assert report.manipulation is None and report.to_json()["manipulation"] is None
-    assert "attribute similarity alone" in report.to_markdown() and report.system == "m3net_a"
+    assert "attribute similarity decides within every tier" in report.to_markdown() and report.system == "m3net_a"
 
 
 def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp_path: Path) -> None:
-    report = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "out", retrieval={"classes": "given"}))
+    report, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "out", retrieval={"classes": "given"}))
     assert "GIVEN" in report.to_markdown()
 
 
@@ -125,6 +160,8 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--split", "holdout"), "no item to evaluate in split 'holdout'"),
         (("--device", "abacus"), "not a device"),
         (("--retrieval.denominator", "most"), "--retrieval.denominator"),
+        (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
+        (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
         (("--manifest", "nowhere.parquet"), "nowhere.parquet"),
     ],
 )

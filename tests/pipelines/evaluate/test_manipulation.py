@@ -80,7 +80,8 @@ def slow_scores(
     changed = head.change(torch.from_numpy(embedded.attribute_embeddings[item]), carried, [change])
     vector = head(changed[None])[0].numpy()
     assert embedded.global_embeddings is not None
-    others = [other for other in range(len(embedded)) if other != item and roles.gallery[other, n]]
+    labelled = roles.gallery & embedded.known
+    others = [other for other in range(len(embedded)) if other != item and labelled[other, n]]
     others.sort(key=lambda other: (-float(vector @ embedded.global_embeddings[other]), embedded.item_ids[other]))
     target = target_classes(carried, [change], taxonomy).numpy()
     if taxonomy.attributes[n].multi_label:
@@ -126,15 +127,14 @@ def test_equals_the_slow_evaluation(seed: int, role: str) -> None:
 def test_chance_is_the_mean_over_all_orders() -> None:
     taxonomy = Taxonomy((Attribute("a", ("x", "y")), Attribute("tags", ("p", "q", "r"), multi_label=True)))
     embedded, head = random_case(5, 6, taxonomy)
-    roles = ROLES["leave-one-out"](embedded)
     result = evaluate_manipulation(embedded, head, ManipulationSettings(ks=(2,)))
     checked = 0
     for n, part in ((0, result.single["a"]), (1, result.multi["tags"])):
         target = part.queries.target(embedded.carried)
         for q, item in enumerate(part.queries.item):
-            others = np.array([other for other in range(6) if other != item and roles.gallery[other, n]])
+            others = np.array([other for other in range(6) if other != item and embedded.known[other, n]])
             matches, wanted = manipulation.match(embedded, others, n, target[q : q + 1])
-            orders = np.array(list(itertools.permutations(range(5))))
+            orders = np.array(list(itertools.permutations(range(len(others)))))
             gains = matches[0][orders] / wanted[0]
             assert part.scores.chance["NDCG@2"][q] == pytest.approx(metrics.ndcg(gains, 2).mean())
             if n == 0:
@@ -153,6 +153,15 @@ def test_an_item_with_an_unknown_single_label_neither_asks_nor_matches() -> None
     assert incomplete.any() and not incomplete[queries.item].any()
     matches, wanted = manipulation.match(embedded, np.flatnonzero(incomplete), 0, queries.target(embedded.carried))
     assert (matches < wanted[:, None]).all()
+
+
+def test_the_gallery_is_of_the_items_labelled_for_the_attribute() -> None:
+    embedded, head = random_case(2, 60)
+    roles = ROLES["leave-one-out"](embedded)
+    for n in range(len(TAXONOMY.names)):
+        gallery = manipulation.ManipulationGallery(embedded, head, n, roles)
+        assert sorted(gallery.items.tolist()) == np.flatnonzero(embedded.known[:, n]).tolist()
+        assert len(gallery.items) < 60
 
 
 def test_chunks_and_samples(monkeypatch: pytest.MonkeyPatch) -> None:

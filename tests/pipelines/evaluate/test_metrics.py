@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from torchmetrics.functional import retrieval as oracle
@@ -82,18 +82,21 @@ def test_top_k_accuracy() -> None:
     assert metrics.top_k_accuracy(rows("..x", "x..", "..."), 2).tolist() == [0, 1, 0]
 
 
+@settings(deadline=None)
 @given(rankings, st.none() | ks, st.sampled_from(["hits", "min", "all"]))
 def test_average_precision_equals_the_loop(hits: np.ndarray, k: int | None, denominator: str) -> None:
     expected = [slow.average_precision(list(row), k, denominator) for row in hits]
     assert metrics.average_precision(hits, k=k, denominator=denominator) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(rankings, ks)
 def test_recall_equals_the_loop(hits: np.ndarray, k: int) -> None:
     assert metrics.recall(hits, k) == pytest.approx([slow.recall(list(row), k) for row in hits])
     assert (metrics.recall(hits, k) <= metrics.recall_ceiling(hits.sum(1), k) + 1e-12).all()
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float64, st.tuples(st.integers(0, 4), st.integers(0, 9)), elements=st.sampled_from([0, 0.25, 0.5, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.evaluate.ordering import order
@@ -13,6 +13,7 @@ from pipelines.search.ranking import rank
 values = st.sampled_from([-1.0, -0.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 1.0, 3e38])
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_equals_the_ranking_rule(data: st.DataObject) -> None:
     queries, size = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 9))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.checkpoint import Checkpoint
 from model.taxonomy import Attribute, Taxonomy
+from pipelines.data.item_store import ItemStore
+from pipelines.data.manifest import Manifest
 from pipelines.errors import DuetError
 from pipelines.evaluate import gallery, roles
 from pipelines.evaluate.embedded import Embedded
@@ -89,11 +93,11 @@ def one_attribute(vectors: list[list[float]], labels: list[int], predicted: list
 
 
 def test_the_predicted_class_comes_before_the_similarity() -> None:
-    # a asks; c is nearer than b, but only b is predicted to be of a's class.
+    # a asks; c is nearer than b, but only b is predicted to be of a's class: with class embeddings or without.
     embedded = one_attribute([[1, 0], [0, 1], [1, 0]], labels=[0, 0, 1], predicted=[0, 0, 1])
     assert evaluate_retrieval(embedded).attributes["a"].values["MAP@all"][0] == 1.0
     without = dataclasses.replace(embedded, class_embeddings=None)
-    assert evaluate_retrieval(without).attributes["a"].values["MAP@all"][0] == 0.5
+    assert evaluate_retrieval(without).attributes["a"].values["MAP@all"][0] == 1.0
 
 
 def test_a_wrong_prediction_of_the_query_costs_it_and_a_given_class_does_not() -> None:
@@ -180,10 +184,22 @@ def test_given_classes_need_their_embeddings() -> None:
 
 
 @pytest.mark.parametrize("relevance", ["class", "any", "exact"])
-def test_an_item_labelled_with_classes_that_the_taxonomy_lacks_is_only_a_candidate(relevance: str) -> None:
-    embedded = random_embedded(0, 20, unknown=0)
-    carried = embedded.carried.copy()
-    carried[:5] = False
-    result = evaluate_retrieval(dataclasses.replace(embedded, carried=carried), RetrievalSettings(relevance=relevance))
-    for scores in result.attributes.values():
-        assert scores.item.min() == 5 and (scores.gallery == 19).all()
+def test_an_item_labelled_only_with_classes_that_the_taxonomy_lacks_is_left_out(
+    relevance: str, catalogue: Path, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    kept = [
+        dataclasses.replace(one, classes=tuple(name for name in one.classes if name not in ("blue", "dot")))
+        for one in checkpoint.taxonomy.attributes
+    ]
+    manifest = Manifest.open([str(catalogue)])
+    whole = ItemStore.open(manifest, checkpoint.taxonomy, split="test", cache=tmp_path)
+    store = ItemStore.open(manifest, Taxonomy(tuple(kept)), split="test", cache=tmp_path)
+    embedded = dataclasses.replace(
+        random_embedded(0, len(store), taxonomy=store.taxonomy), carried=store.carried, known=store.known
+    )
+    bare = dataclasses.replace(embedded, class_embeddings=None)  # the pairs are of other labels
+    result = evaluate_retrieval(bare, RetrievalSettings(relevance=relevance))
+    for n, (name, scores) in enumerate(result.attributes.items()):
+        labelled = np.flatnonzero(store.known[:, n])
+        assert (len(labelled) < whole.known[:, n].sum()) == (name != "shape")
+        assert set(scores.item) == set(labelled) and (scores.gallery == len(labelled) - 1).all()

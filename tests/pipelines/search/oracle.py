@@ -109,6 +109,8 @@ class _Query:
             self.changed.add(n)
             to = None if change.to_class is None else TAXONOMY.class_index(change.attribute, change.to_class)
             source = None if change.from_class is None else TAXONOMY.class_index(change.attribute, change.from_class)
+            if not TAXONOMY.attributes[n].multi_label:
+                source = None  # an item has one class of it, which goes, whichever it is
             changes.append(Change(n, change.operation, to, source))
             if change.operation is Operation.REPLACE and source is None:
                 self.carried[TAXONOMY.span(n)] = False
@@ -129,8 +131,8 @@ class _Query:
         tier, weights, primaries, attributes = 0, [], [], []
         matched: dict[str, set[str]] = {}
         for condition in conditions:
-            if not condition.classes and not given:
-                continue
+            if not condition.classes and (condition.excluded_classes or not given):
+                continue  # it only excludes
             n = TAXONOMY.position(condition.attribute)
             wanted = [TAXONOMY.class_index(condition.attribute, name) for name in condition.classes]
             if not wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from functools import cache
 
@@ -71,7 +72,7 @@ def check_answer(data: st.DataObject, key: tuple[int, int, bool], cache_bytes: i
     assert found[-1].hits or not expected  # no token for an empty page
     for hit, one in zip(hits, expected, strict=True):
         matched = {c.attribute: {match.name for match in c.matched} for c in hit.contributions if c.matched}
-        asked = {condition.attribute for condition in request.attributes}
+        asked = {one.attribute for one in request.attributes if one.classes or not one.excluded_classes}
         kept = {a: names for a, names in matched.items() if not asked or a in asked}
         assert kept == one.matched
 
@@ -106,6 +107,35 @@ def test_a_manipulation_says_what_came_and_went() -> None:
     (contribution,) = result.hits[0].contributions
     assert (contribution.attribute, contribution.removed, contribution.added) == ("pattern", ("tribal",), ("floral",))
     assert result.hits[0].tier == 0 and contribution.class_similarity is None
+
+
+def test_replacing_a_class_that_the_query_does_not_carry_leaves_it_one() -> None:
+    world = make_world(4, 40)
+    i = next(i for i in range(40) if world.carried[i, 0])  # v-neck, whatever the request says
+    request = SearchRequest(
+        item_id=world.ids[i],
+        manipulations=(Manipulation("collar", Operation.REPLACE, "round", "polo"),),
+        attributes=(AttributeCondition("collar"),),
+        page_size=40,
+    )
+    result = Engine(world.reader(), world.checkpoint).search(request)
+    (contribution,) = result.hits[0].contributions
+    assert (contribution.removed, contribution.added) == (("v-neck",), ("round",))
+    assert {hit.tier for hit in result.hits} == {0, 1}
+    for hit in result.hits:
+        assert hit.tier == int(world.carried[world.ids.index(hit.item_id), 1])
+    whole = replace(request, manipulations=(Manipulation("collar", Operation.REPLACE, "round"),))
+    assert Engine(world.reader(), world.checkpoint).search(whole).hits == result.hits
+
+
+def test_a_condition_that_only_excludes_leaves_the_order_as_it_was() -> None:
+    world = make_world(4, 40)
+    no_polo = (AttributeCondition("collar", excluded_classes=("polo",)),)
+    for query in ({"item_id": world.ids[3]}, {"image": picture(2)}):
+        every, some = (hits_of(world, attributes=asked, page_size=40, **query) for asked in ((), no_polo))
+        kept = [hit for hit in every.hits if not world.carried[world.ids.index(hit.item_id), 2]]
+        assert 0 < len(kept) < len(every.hits)
+        assert [(hit.item_id, hit.score) for hit in some.hits] == [(hit.item_id, hit.score) for hit in kept]
 
 
 def test_a_condition_beside_a_manipulation_wants_the_changed_classes() -> None:
@@ -171,6 +201,16 @@ def test_an_unknown_item_is_said_to_be_unknown() -> None:
     with pytest.raises(RequestError, match="no item 'nobody'") as caught:
         hits_of(make_world(9, 3), item_id="nobody")
     assert (caught.value.reason, caught.value.field) == ("ITEM_NOT_FOUND", "item_id")
+
+
+def test_an_item_is_found_in_whatever_form_its_id_is_spelled() -> None:
+    world = make_world(9, 6)
+    engine = Engine(world.reader(), world.checkpoint)
+    item_id = next(one for one in world.ids if "í" in one)
+    apart = unicodedata.normalize("NFD", item_id)
+    assert apart != item_id and engine.item(apart) == engine.item(item_id)
+    hits = engine.search(SearchRequest(item_id=apart)).hits
+    assert len(hits) == 5 and item_id not in {hit.item_id for hit in hits}
 
 
 def test_a_class_without_prototype_is_said_to_be_missing() -> None:

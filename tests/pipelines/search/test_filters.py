@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 
@@ -91,6 +92,36 @@ def test_minus_zero_is_a_member_as_zero() -> None:
     assert mask(Membership("x", (0.0, 2)), pa.table({"x": [-0.0, 1.0, 2.0]})) == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("values", "type_", "members", "expected"),
+    [
+        ([1, 2, None, 3], pa.int32(), (3, 1, 1.5, 2**40), [True, False, None, True]),
+        ([BIG, BIG - 1], pa.int64(), (BIG, 0.5), [True, False]),
+        ([0.1, None, -0.0, float("nan")], pa.float32(), (0.1, 0), [True, None, True, False]),
+        (["a", None, "b"], pa.dictionary(pa.int8(), pa.string()), ("b", "c"), [False, None, True]),
+        ([True, None], pa.bool_(), (False,), [False, None]),
+        ([date(2024, 1, 1), None], pa.date32(), ("2024-01-01", "2024-01-01T01:00:00"), [True, None]),
+    ],
+)
+def test_members_compare_as_one_by_one(
+    values: list[Any], type_: pa.DataType, members: tuple[Any, ...], expected: list[bool | None]
+) -> None:
+    table = pa.table({"x": pa.chunked_array([pa.array(values[:1], type_), pa.array(values[1:], type_)])})
+    assert mask(Membership("x", members), table) == [one is True for one in expected]
+    assert mask(Negated(Membership("x", members)), table) == [one is False for one in expected]
+    either = AnyOf(tuple(Comparison("x", Operator.EQUAL, value) for value in members))
+    assert mask(either, table) == mask(Membership("x", members), table)
+
+
+def test_a_column_is_cast_once_for_all_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+    is_in = pc.is_in
+    monkeypatch.setattr(pc, "is_in", lambda column, **more: looked_up.append(column) or is_in(column, **more))
+    table = pa.table({"x": pa.array(range(2000))})
+    found = mask(Membership("x", (*range(900), 0.5)), table)
+    assert sum(found) == 900 and len(looked_up) == 2  # whole numbers, fractions
+
+
 def test_quotes_are_data() -> None:
     table = pa.table({"x": ["a", "x' OR '1'='1", '"']})
     assert mask(Comparison("x", Operator.EQUAL, "x' OR '1'='1"), table) == [False, True, False]
@@ -117,6 +148,9 @@ def nested(depth: int) -> Filter:
         (Comparison("brand", Operator.LESS, 1), "FILTER_TYPE", "filter.comparison.value"),
         (Comparison("brand", Operator.LESS, "x" * 600), "TEXT_TOO_LONG", "filter.comparison.value"),
         (Comparison("sale", Operator.EQUAL, 1), "FILTER_TYPE", "filter.comparison.value"),
+        (Comparison("added", Operator.LESS, "0001-01-01T00:00:00+14:00"), "FILTER_TYPE", "filter.comparison.value"),
+        (Membership("added", ("9999-12-31T23:00:00-02:00",)), "FILTER_TYPE", "filter.membership.values[0]"),
+        (Comparison("x" * 513, Operator.LESS, 1), "TEXT_TOO_LONG", "filter.comparison.column"),
         (Comparison("added", Operator.LESS, "soon"), "FILTER_TYPE", "filter.comparison.value"),
         (Membership("price", ()), "FILTER_INVALID", "filter.membership.values"),
         (Membership("price", (1, "2")), "FILTER_TYPE", "filter.membership.values[1]"),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from model.manipulation import Change, Operation
+from model.taxonomy import Attribute, Taxonomy
 from pipelines.errors import RequestError
-from pipelines.search.filters import Comparison, Operator
+from pipelines.search.filters import AllOf, Comparison, Membership, Negated, Operator
 from pipelines.search.limits import Limits
 from pipelines.search.paging import PageToken, PageTokens
 from pipelines.search.plan import Plan, QueryKind, Scope
@@ -54,6 +58,12 @@ def test_names_become_positions() -> None:
     assert made.query is QueryKind.ITEM and made.wanted_classes == (3, 5) and made.explained == (0, 1, 2)
 
 
+def test_a_single_class_is_replaced_whatever_it_is() -> None:
+    swap = Manipulation("collar", Operation.REPLACE, "round", "polo")
+    assert plan(item_id="a", manipulations=(swap,)).changes == (Change(0, Operation.REPLACE, 1),)
+    assert plan(**pattern((Operation.REPLACE, "print", "floral"))).changes == (Change(1, Operation.REPLACE, 3, 5),)
+
+
 def test_a_plan_prints_what_will_be_done() -> None:
     made = plan(
         image=b"12345",
@@ -77,9 +87,13 @@ def test_a_plan_prints_what_will_be_done() -> None:
     assert "12345" not in repr(made)
 
 
-def test_a_condition_that_only_excludes_ranks_if_there_is_a_query() -> None:
+def test_a_condition_that_only_excludes_does_not_rank() -> None:
     with_query = plan(item_id="a", **collar(excluded_classes=("polo",)))
-    assert with_query.conditions[0].ranks and with_query.conditions[0].classes is None
+    assert with_query.ranking == () and with_query.explained == (0, 1, 2)
+    assert str(with_query).splitlines()[1:3] == [
+        "  attribute collar, none of: polo",
+        "  rank by mean similarity over all attributes",
+    ]
     without = plan(
         attributes=(AttributeCondition("collar", excluded_classes=("polo",)), AttributeCondition("colour", ("red",)))
     )
@@ -124,6 +138,11 @@ ADD = (Operation.ADD, "floral")
         (collar("polo", weight=0.0), "WEIGHT_INVALID", "attributes[0].weight"),
         (collar("polo", weight=float("nan")), "WEIGHT_INVALID", "attributes[0].weight"),
         (collar("polo", weight=float("inf")), "WEIGHT_INVALID", "attributes[0].weight"),
+        (collar("polo", weight=1.7e308), "WEIGHT_INVALID", "attributes[0].weight"),
+        (collar("polo", weight=5e-324), "WEIGHT_INVALID", "attributes[0].weight"),
+        (collar("x" * 513), "TEXT_TOO_LONG", "attributes[0].classes[0]"),
+        ({"attributes": (AttributeCondition("x" * 513),)}, "TEXT_TOO_LONG", "attributes[0].attribute"),
+        (pattern((Operation.REPLACE, "x" * 513)), "TEXT_TOO_LONG", "manipulations[0].to_class"),
         (
             {"attributes": (AttributeCondition("collar", ("polo",)),) * 2},
             "DUPLICATE_ATTRIBUTE",
@@ -145,6 +164,11 @@ ADD = (Operation.ADD, "floral")
         ),
         (pattern((Operation.REPLACE, "mao")), "UNKNOWN_CLASS", "manipulations[0].to_class"),
         (pattern((Operation.REPLACE, "print", "mao")), "UNKNOWN_CLASS", "manipulations[0].from_class"),
+        (
+            {"item_id": "a", "manipulations": (Manipulation("collar", Operation.REPLACE, "polo", "mao"),)},
+            "UNKNOWN_CLASS",
+            "manipulations[0].from_class",
+        ),
         (pattern((Operation.REPLACE,)), "CLASS_REQUIRED", "manipulations[0].to_class"),
         (pattern((Operation.ADD,)), "CLASS_REQUIRED", "manipulations[0].to_class"),
         (pattern((Operation.REMOVE,)), "CLASS_REQUIRED", "manipulations[0].from_class"),
@@ -187,6 +211,37 @@ def test_every_count_has_a_limit() -> None:
     with pytest.raises(RequestError) as caught:
         plan(Limits(manipulations=1), **pattern(ADD, (Operation.REMOVE, None, "print")))
     assert (caught.value.reason, caught.value.field) == ("TOO_MANY", "manipulations")
+
+
+def test_names_are_found_in_whatever_form_they_are_spelled() -> None:
+    taxonomy = Taxonomy((Attribute("décor", ("rosé", "écru"), multi_label=True),))
+    scope = Scope("s", taxonomy, {"größe": pa.int64()}, has_global=True)
+    composed = {
+        "item_id": "é",
+        "attributes": (AttributeCondition("décor", ("rosé",), excluded_classes=("écru",)),),
+        "manipulations": (Manipulation("décor", Operation.REPLACE, "rosé", "écru"),),
+        "filter": AllOf((Comparison("größe", Operator.LESS, 1), Negated(Membership("größe", (2,))))),
+    }
+    apart = {
+        "item_id": nfd("é"),
+        "attributes": (AttributeCondition(nfd("décor"), (nfd("rosé"),), excluded_classes=(nfd("écru"),)),),
+        "manipulations": (Manipulation(nfd("décor"), Operation.REPLACE, nfd("rosé"), nfd("écru")),),
+        "filter": AllOf((Comparison(nfd("größe"), Operator.LESS, 1), Negated(Membership(nfd("größe"), (2,))))),
+    }
+    assert replace(plan(scope=scope, **apart), digest="") == replace(plan(scope=scope, **composed), digest="")
+
+
+def nfd(text: str) -> str:
+    result = unicodedata.normalize("NFD", text)
+    assert result != text
+    return result
+
+
+@pytest.mark.parametrize("weight", [1e-6, 1e6])
+def test_weights_at_their_bounds(weight: float) -> None:
+    assert plan(**collar("polo", weight=weight)).conditions[0].weight == weight
+    with pytest.raises(RequestError, match=r"weight 2e\+06 is not between 1e-06 and 1e\+06"):
+        plan(**collar("polo", weight=2e6))
 
 
 def test_without_a_global_space_nothing_can_be_manipulated() -> None:

@@ -46,12 +46,13 @@ def picture(seed: int, kind: str = "PNG") -> bytes:
     return stream.getvalue()
 
 
-def make_checkpoint(folder: Path, seed: int, *, head: bool = True) -> Checkpoint:
+def make_checkpoint(folder: Path, seed: int, *, head: bool = True, system: str = "m3net") -> Checkpoint:
     torch.manual_seed(seed)
-    encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=16), TAXONOMY).eval()
+    encoder = M3Net(EncoderConfig(system, "resnet18", hidden=16), TAXONOMY).eval()
     global_head = GlobalHead(TAXONOMY, encoder.width, 8) if head else None
     unit = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
-    prototypes = Prototypes(unit, unit.flip(0), torch.ones(TAXONOMY.class_count))
+    class_level = unit.flip(0) if encoder.has_classes else None
+    prototypes = Prototypes(unit, class_level, torch.ones(TAXONOMY.class_count))
     if global_head is not None:
         global_head.start(prototypes)
     save_checkpoint(folder, encoder, ImagePreparation(32, 32), prototypes=prototypes, head=global_head)
@@ -119,9 +120,11 @@ def tables_of(
             class_rows += [
                 {"class": name, "item_id": one, "embedding": duet.class_embeddings[m].astype(np.float16)}
                 for m, name in zip(carried, names, strict=True)
+                if checkpoint.encoder.has_classes
             ]
         tables[attribute_table(attribute.name)] = pa.Table.from_pylist(rows, schema=attribute_schema(width))
-        tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=class_schema(width))
+        if checkpoint.encoder.has_classes:
+            tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=class_schema(width))
     if head is not None:
         with torch.no_grad():
             merged = head(torch.from_numpy(np.stack([duet.attribute_embeddings for duet in duets]))).numpy()

@@ -12,6 +12,7 @@ from pipelines.errors import ImageError
 from pipelines.search.limits import Limits
 from pipelines.search.query import CheckpointEncoder, QueryDuet
 from pipelines.serve.batching import BatchingEncoder
+from pipelines.serve.settings import ServeSettings
 
 from .shop import Shop, picture
 
@@ -53,6 +54,11 @@ def test_concurrent_pictures_share_a_pass(shop: Shop) -> None:
             one.result(20)
     hook.remove()
     assert passes == [4, 2]
+
+
+def test_by_default_a_batch_can_fill() -> None:
+    chosen = ServeSettings(index="here")
+    assert chosen.threads >= chosen.batch
 
 
 def test_a_bad_picture_fails_alone(shop: Shop) -> None:

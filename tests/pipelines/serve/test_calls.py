@@ -12,6 +12,7 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
+from pipelines.errors import CheckpointError, EncoderError, StoreError, TaxonomyError
 from pipelines.serve.calls import Calls, answered
 
 
@@ -22,10 +23,13 @@ class Slow:
         self.calls = Calls(threads=1, waiting=10)
         self.stages: list[str] = []
         self.go_on = threading.Event()
+        self.error: Exception | None = None
 
     @answered
     async def Work(self, request: Any, context: Any) -> empty_pb2.Empty:
         def work(before_stage: Callable[[str], None]) -> empty_pb2.Empty:
+            if self.error is not None:
+                raise self.error
             self.stages.append("first")
             self.go_on.wait(10)
             before_stage("second")
@@ -77,6 +81,20 @@ def test_an_answer(slow: tuple[Slow, Any]) -> None:
     servicer.go_on.set()
     assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()
     assert servicer.stages == ["first", "second"]
+
+
+@pytest.mark.parametrize("kind", [CheckpointError, TaxonomyError, EncoderError, StoreError])
+def test_the_log_says_what_the_client_may_not_learn(
+    slow: tuple[Slow, Any], kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    servicer, method = slow
+    servicer.error = kind("/models/7 has no weights")
+    with pytest.raises(grpc.RpcError) as caught:
+        method(empty_pb2.Empty(), timeout=10)
+    code = grpc.StatusCode.DATA_LOSS if kind is StoreError else grpc.StatusCode.INTERNAL
+    assert caught.value.code() is code
+    (record,) = caplog.records
+    assert record.message == "Work failed: /models/7 has no weights" and record.exc_info is None
 
 
 def test_a_cancelled_call_ends_before_its_next_stage(slow: tuple[Slow, Any]) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.search.limits import Limits
 from pipelines.serve.search_command import main
 from tests.conftest import ROOT
 
-from .shop import Running, Shop, item_id, picture
+from .shop import Running, Shop, item_id, make_shop, picture, serving
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -48,6 +49,16 @@ def test_a_server_and_a_folder_answer_alike(
     assert re.match(r"3 of 4 candidates, snapshot s00000001, exact, \d+ ms\n", by_server)
     assert by_server.partition("\n")[2] == by_folder.partition("\n")[2]
     assert by_server.count("it's a/") == 3 and "pattern" in by_server and "price" in by_server
+
+
+def test_more_hits_than_a_page_holds_are_fetched_page_by_page(capsys: pytest.CaptureFixture[str], shop: Shop) -> None:
+    asked = ("--item", item_id(1), "--hits")
+    with serving(shop, Limits(page_size=4)) as small:
+        some = run(capsys, "--target", small.target, *asked, "10")
+        every = run(capsys, "--target", small.target, *asked, "5000")
+    assert some.startswith("10 of 19 candidates") and every.startswith("19 of 19 candidates")
+    assert some.partition("\n")[2] == run(capsys, "--index", shop.index.uri, *asked, "10").partition("\n")[2]
+    assert every.partition("\n")[2] == run(capsys, "--index", shop.index.uri, *asked, "19").partition("\n")[2]
 
 
 def test_no_hits_are_said_to_be_none(capsys: pytest.CaptureFixture[str], running: Running) -> None:
@@ -103,6 +114,14 @@ def test_faults_are_one_line(
 def test_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
     errors = fault(capsys, "--target", "127.0.0.1:1", "--item", "a")
     assert "no server answers at 127.0.0.1:1" in errors and errors.count("\n") == 1
+
+
+def test_a_server_without_a_snapshot_is_not_one_that_is_missing(
+    capsys: pytest.CaptureFixture[str], shop: Shop, tmp_path: Path
+) -> None:
+    with serving(make_shop(tmp_path, 0, like=shop)) as empty:
+        errors = fault(capsys, "--target", empty.target, "--item", "a")
+    assert errors == "duet search: no snapshot is loaded yet; retry later\n"
 
 
 def test_an_index_that_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

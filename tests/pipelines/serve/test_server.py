@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import unicodedata
 from typing import Any
 
 import grpc
@@ -18,8 +20,10 @@ from pipelines.search.filters import Comparison, Operator
 from pipelines.search.limits import Limits
 from pipelines.search.query import CheckpointEncoder
 from pipelines.search.request import AttributeCondition, Manipulation, SearchRequest
+from pipelines.serve import servicer
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
+from pipelines.serve.search_messages import read_request
 from tests.pipelines.search.world import TAXONOMY
 
 from .shop import Running, Shop, item_id, picture, serving
@@ -166,6 +170,7 @@ INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
             "ENUM_UNKNOWN",
             "manipulations[0].operation",
         ),
+        ("Search", S.SearchRequest(attributes=[{}] * 300_000), INVALID, "TOO_MANY", "attributes"),
         ("Search", S.SearchRequest(item_id="a", filter=filter_pb2.Filter()), INVALID, "FILTER_INVALID", "filter"),
         (
             "Search",
@@ -220,10 +225,30 @@ def test_tokens_are_of_their_request_and_untouched(client: Client, stubs: Any) -
         stubs[1].ListSnapshots(C.ListSnapshotsRequest(page_token=token))
 
 
-def test_long_messages_fit_into_a_status(client: Client) -> None:
+@pytest.mark.parametrize("character", ["ü", "裙", "👗", "e\u0301裙"])
+def test_long_messages_fit_into_a_status(client: Client, character: str) -> None:
     with pytest.raises(ServiceError) as caught:
-        client.search(attributes=(AttributeCondition("ü" * 10_000),))
-    assert caught.value.reason == "UNKNOWN_ATTRIBUTE" and len(str(caught.value)) < 700
+        client.search(
+            attributes=(AttributeCondition("collar"), AttributeCondition(character * (500 // len(character)))),
+            item_id="a",
+        )
+    error = caught.value
+    assert (error.code, error.reason, error.field) == (INVALID, "UNKNOWN_ATTRIBUTE", "attributes[1].attribute")
+    message = str(error)
+    assert message.startswith(f"unknown attribute '{unicodedata.normalize('NFC', character) * 50}")
+    assert message.endswith("…") and 590 < len(message.encode()) <= 600
+
+
+def test_a_request_is_expanded_off_the_event_loop(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def read(*arguments: Any) -> SearchRequest:
+        threads.append(threading.current_thread().name)
+        return read_request(*arguments)
+
+    monkeypatch.setattr(servicer, "read_request", read)
+    client.search(item_id=item_id(1))
+    assert len(threads) == 1 and threads[0].startswith("search")
 
 
 def test_a_picture_over_the_limit_is_refused(shop: Shop) -> None:

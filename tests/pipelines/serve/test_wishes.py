@@ -13,6 +13,7 @@ TAXONOMY = Taxonomy(
         Attribute("collar", ("v-neck", "round")),
         Attribute("neck-line", ("deep", "high")),
         Attribute("neck", ("line", "slim")),
+        Attribute("dècor", ("rosé", "écru")),
         Attribute("pattern", ("print", "tribal", "black|white", "dots, small", "a=b"), multi_label=True),
     )
 )
@@ -35,6 +36,7 @@ ANY = Match.ANY
             [AttributeCondition("pattern", ("print",), excluded_classes=("tribal",))],
         ),
         (["neck-line=deep", "neck"], [AttributeCondition("neck-line", ("deep",)), AttributeCondition("neck")]),
+        (["de\u0300cor=rose\u0301|e\u0301cru"], [AttributeCondition("dècor", ("rosé", "écru"), ANY)]),
         (["collar=mao"], [AttributeCondition("collar", ("mao",))]),  # the server knows what it does not know
     ],
 )
@@ -54,6 +56,7 @@ def test_conditions(texts: list[str], conditions: list[AttributeCondition]) -> N
         ("neck-line-deep", Manipulation("neck-line", Operation.REMOVE, None, "deep")),
         ("neck-slim", Manipulation("neck", Operation.REMOVE, None, "slim")),
         ("neck-line=high", Manipulation("neck-line", Operation.REPLACE, "high")),
+        ("de\u0300cor=rose\u0301", Manipulation("dècor", Operation.REPLACE, "rosé")),
         ("pattern+mao", Manipulation("pattern", Operation.ADD, "mao")),
     ],
 )
@@ -63,7 +66,7 @@ def test_changes(text: str, change: Manipulation) -> None:
 
 @pytest.mark.parametrize("text", ["", "sleeve=long", "=", "!=print", "collars"])
 def test_what_begins_with_no_attribute_lists_them(text: str) -> None:
-    with pytest.raises(RequestError, match="known: collar, neck-line, neck, pattern"):
+    with pytest.raises(RequestError, match="known: collar, neck-line, neck, dècor, pattern"):
         read_conditions([text], TAXONOMY)
     with pytest.raises(RequestError, match="known: collar"):
         read_changes([text], TAXONOMY)

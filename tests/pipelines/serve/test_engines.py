@@ -1,0 +1,63 @@
+"""Engines of a real index, without a server."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from pipelines.errors import RequestError
+from pipelines.search.limits import Limits
+from pipelines.serve import engines as engines_module
+from pipelines.serve.engines import Engines
+from pipelines.serve.errors import NotReadyError
+from pipelines.serve.settings import ServeSettings
+
+from .shop import Shop, make_checkpoint, make_shop
+
+
+def engines_of(shop: Shop) -> Engines:
+    return Engines(shop.index, ServeSettings(index=shop.index.uri), Limits())
+
+
+def test_closing_waits_for_the_snapshot_that_is_being_opened(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Checkpoint:
+        loading.set()
+        assert go_on.wait(20)
+        return load_checkpoint(*arguments)
+
+    monkeypatch.setattr(engines_module, "load_checkpoint", slow)
+    before = set(threading.enumerate())
+    engines = engines_of(shop)
+    opening, closing = threading.Thread(target=engines.refresh), threading.Thread(target=engines.close)
+    opening.start()
+    assert loading.wait(20)
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive()
+    go_on.set()
+    opening.join(20)
+    closing.join(20)
+    assert not {thread.name for thread in set(threading.enumerate()) - before} & {"encoder"}
+    with pytest.raises(NotReadyError):
+        engines._open(shop.index.snapshots()[0])
+
+
+def test_a_snapshot_whose_checkpoint_is_gone_is_expired(shop: Shop, tmp_path: Path) -> None:
+    folder = tmp_path / "first"
+    first = Shop(make_shop(tmp_path, 0, like=shop).index, make_checkpoint(folder, 1), folder)
+    snapshot = first.stock(range(2))
+    later = Shop(first.index, shop.checkpoint, shop.checkpoint_folder).stock(range(2))
+    engines = engines_of(first)
+    assert engines.refresh() and engines.of().scope.snapshot_id == later.snapshot_id
+    shutil.rmtree(folder)
+    with pytest.raises(RequestError, match=r"cannot be read any more: .*is no checkpoint") as caught:
+        engines.of(snapshot.snapshot_id)
+    assert (caught.value.reason, caught.value.field) == ("SNAPSHOT_EXPIRED", "snapshot")
+    engines.close()
