@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,11 +63,8 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     store = ItemStore.open(manifest, checkpoint.taxonomy, split=split, cache=settings.cache or default_cache())
     if not len(store):
         raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
-    for code, count in Counter(item.code for item in store.bad).items():
-        _say(f"{count:,} items are left out: {code}")
-    if store.unknown:
-        most = ", ".join(f"{name}={value}" for (name, value), _ in store.unknown.most_common(5))
-        _say(f"{sum(store.unknown.values()):,} labels are of classes that the encoder does not know: {most}")
+    for problem in store.problems():
+        _say(problem)
     with progress("embedding", len(store)) as advance:
         embedded = embed(
             checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
