@@ -55,9 +55,11 @@ class ImagePreparation:
         assert image.mode == "RGB", image.mode
         if self.fit == "crop":  # cut first: a long picture, scaled as a whole, would be gigabytes
             scale = max(self.width / image.width, self.height / image.height)
-            cut = self.width / scale, self.height / scale
-            left, top = (image.width - cut[0]) / 2, (image.height - cut[1]) / 2
-            return np.asarray(self._scale(image, (self.width, self.height), (left, top, left + cut[0], top + cut[1])))
+            # Clamped, since one side fits but for its rounding.
+            left = max(0.0, (image.width - self.width / scale) / 2)
+            top = max(0.0, (image.height - self.height / scale) / 2)
+            box = (left, top, image.width - left, image.height - top)
+            return np.asarray(self._scale(image, (self.width, self.height), box))
         size = self.box(*image.size)
         image = self._scale(image, size)
         if size == (self.width, self.height):

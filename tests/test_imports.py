@@ -20,7 +20,7 @@ PIPELINES = ("errors", "data", "index", "search", "evaluate", "train", "ingest",
 # The only third parties of the two lowest folders, and what others must not know.
 ALLOWED = {
     "model": {"torch", "torchvision", "numpy", "PIL", "safetensors"},
-    "cluster": {"ray", "pydantic", "pydantic_settings"},
+    "cluster": {"ray", "aiohttp", "pydantic", "pydantic_settings"},
 }
 FORBIDDEN = {
     "pipelines.errors": {"torch", "ray", "lance", "lancedb", "grpc"},

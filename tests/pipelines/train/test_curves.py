@@ -15,4 +15,5 @@ def test_any_attribute_name(tmp_path: Path, name: str) -> None:
     losses = dict.fromkeys(("loss", "loss_classification", "loss_prototype", "loss_instance"), 1.0)
     history = [{"epoch": n, **losses, "map": 0.1 * n, f"map/{name}": 0.1 * n, "best": True} for n in (1, 2)]
     draw_curves(history, tmp_path / "curves.png")
-    assert Image.open(tmp_path / "curves.png").size[0] > 500
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 500
