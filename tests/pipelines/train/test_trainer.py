@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -117,8 +118,6 @@ def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path
     alone = trainer_of(settings_of(manifest, tmp_path / "alone", **changes), World())
     before = parameters(alone)
     alone.run()
-    import socket
-
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
