@@ -17,6 +17,7 @@ from .attention import ChannelAttention, ClassSpatialAttention, SpatialAttention
 from .backbone import Backbone
 from .encoder import AttributeOutput, ClassPairs, Encoder
 from .errors import EncoderError
+from .heads import HEADS, Head, class_head
 from .preparation import normalize
 from .taxonomy import Taxonomy
 
@@ -35,7 +36,8 @@ class EncoderConfig:
         stem: ``standard``, or ``fine`` for small pictures.
         hidden: c', width of the attention spaces; 0 = half of the backbone's channels (512 for ResNet-50).
         threshold: γ in (0, 1), for predicted class sets of multi-label attributes.
-        dropout: on the pooled vector before the heads, 0..1 (ours; 0 is the paper's).
+        head: of the classes, ``cosine`` (ours) or ``mlp`` (the paper's).
+        dropout: on the attribute embedding before its head, 0..1 (ours; 0 is the paper's).
     """
 
     system: Variant = "m3net"
@@ -44,11 +46,14 @@ class EncoderConfig:
     stem: str = "standard"
     hidden: int = 0
     threshold: float = 0.8
+    head: Head = "cosine"
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.system not in VARIANTS:
             raise EncoderError(f"unknown system {self.system!r}; known: {', '.join(VARIANTS)}")
+        if self.head not in HEADS:
+            raise EncoderError(f"unknown head {self.head!r}; known: {', '.join(HEADS)}")
         if not 0 < self.threshold < 1:
             raise EncoderError(f"threshold γ = {self.threshold} is not in (0, 1)")
         if not 0 <= self.dropout < 1:
@@ -80,12 +85,7 @@ class M3Net(Encoder):
         if self.has_attributes:
             self.attribute_spatial = SpatialAttention(count, channels, hidden)
             self.attribute_channel = ChannelAttention(count, channels, hidden)
-        self.heads = nn.ModuleList(
-            nn.Sequential(
-                nn.Dropout(config.dropout), nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, size)
-            )
-            for size in sizes
-        )
+        self.heads = nn.ModuleList(class_head(config.head, channels, hidden, size, config.dropout) for size in sizes)
         if self.has_classes:
             self.class_spatial = ClassSpatialAttention(sizes, channels, hidden)
             self.class_channel = nn.ModuleList(ChannelAttention(size, channels, hidden) for size in sizes)

@@ -31,6 +31,8 @@ class EncoderSection(Section):
     """Width c' of the attention spaces; 0 = half the backbone's channels."""
     threshold: float = Field(0.8, gt=0, lt=1)
     """γ: classes of a multi-label attribute with P > γ are predicted."""
+    head: Literal["cosine", "mlp"] = "cosine"
+    """Of the classes: by the cosine that items are searched by, or an MLP, the paper's."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Before the class heads."""
 

@@ -168,6 +168,7 @@ def test_predicted_classes() -> None:
         {"system": "m4net"},
         {"threshold": 1.0},
         {"dropout": 1.0},
+        {"head": "linear"},
         {"hidden": -1},
         {"backbone": "vgg"},
         {"stem": "x"},
