@@ -67,11 +67,10 @@ def submit(settings: SubmitSettings, entrypoint: Sequence[str]) -> tuple[JobSubm
     # Ray reads its authentication mode when it is imported, and never again.
     from ray.exceptions import AuthenticationError, RayError
 
-    from .runtime import ENVIRONMENT
+    from .runtime import COMPUTE
 
     logging.getLogger("ray").setLevel(logging.ERROR)  # it would list each ignore file of each folder, twice
-    environment = {name: value for name, value in ENVIRONMENT.items() if name.endswith("_NUM_THREADS")}
-    runtime_env = {"working_dir": str(settings.working_dir.resolve()), "env_vars": {**environment, **settings.env}}
+    runtime_env = {"working_dir": str(settings.working_dir.resolve()), "env_vars": {**COMPUTE, **settings.env}}
     address = settings.address or _environment_address() or DASHBOARD
     try:
         client = _client(address)
