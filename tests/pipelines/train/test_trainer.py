@@ -20,6 +20,7 @@ from pipelines.train.run_folder import write_epoch
 from pipelines.train.settings import TrainSettings
 from pipelines.train.trainer import Trainer
 
+from .double import compute_in_float64
 from .shapes import write_shapes
 
 
@@ -90,48 +91,52 @@ def test_other_training_items_are_refused(manifest: Path, tmp_path: Path) -> Non
         trainer_of(settings_of(grown, tmp_path / "b", epochs=1), World()).restore(tmp_path / "state")
 
 
-def parameters(trainer: Trainer) -> torch.Tensor:
-    return torch.cat([parameter.detach().double().flatten() for parameter in trainer.step.parameters()])
-
-
-def gradients(trainer: Trainer) -> torch.Tensor:
-    """Their moving average, which Adam keeps."""
-    states = trainer.optimizer.state.values()
-    return torch.cat([state["exp_avg"].double().flatten() for state in states])
-
-
-def _shard(rank: int, size: int, settings: TrainSettings, port: int, result: Path) -> None:
+def _train(rank: int, size: int, settings: TrainSettings, port: int, result: Path) -> None:
+    """One worker, in a process of its own; the first saves what it ends with."""
+    compute_in_float64()
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
+    if size > 1:
+        torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=size)
     trainer = trainer_of(settings, World(rank, size))
+    before = [parameter.clone() for parameter in trainer.step.parameters()]
     trainer.run()
     if rank == 0:
-        torch.save((gradients(trainer), parameters(trainer), dict(trainer.step.named_buffers())), result)
-    torch.distributed.destroy_process_group()
+        moved = [after - start for after, start in zip(trainer.step.parameters(), before, strict=True)]
+        gradients = [state["exp_avg"] for state in trainer.optimizer.state.values()]  # Adam's average of them
+        torch.save(
+            {
+                "moved": torch.cat([part.detach().flatten() for part in moved]),
+                "gradients": torch.cat([part.flatten() for part in gradients]),
+                "buffers": dict(trainer.step.named_buffers()),
+            },
+            result,
+        )
+    if size > 1:
+        torch.distributed.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [2, 3])
-def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path, size: int) -> None:
-    # A small rate, since differences of rounding grow from step to step.
-    changes = {"epochs": 1, "optimizer": {"learning_rate": 1e-5, "average": 0.5}}
-    alone = trainer_of(settings_of(manifest, tmp_path / "alone", **changes), World())
-    before = parameters(alone)
-    alone.run()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = settings_of(manifest, tmp_path / "sharded", workers=size, **changes)
-    mp.spawn(_shard, (size, settings, port, tmp_path / "weights.pt"), nprocs=size)
-    sums, sharded, buffers = torch.load(tmp_path / "weights.pt", weights_only=True)
-    assert (sums - gradients(alone)).norm() < 2e-3 * gradients(alone).norm()
-    # Adam divides by the gradient's size, and so makes much of the rounding of the smallest.
-    assert (sharded - parameters(alone)).norm() < 0.02 * (parameters(alone) - before).norm()
-    for name, buffer in alone.step.named_buffers():  # the norms' statistics and the prototypes
-        torch.testing.assert_close(buffers[name], buffer, rtol=1e-4, atol=1e-5, msg=name)
-    one, many = (json.loads((tmp_path / name / "metrics.jsonl").read_text()) for name in ("alone", "sharded"))
-    for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
-        assert many[name] == pytest.approx(one[name], rel=1e-5)
+def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path) -> None:
+    # In float64: float32's rounding tips a ReLU or a hinge now and then, and that moves weights by more than rounding.
+    ends, losses = [], []
+    for size in (1, 2, 3):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        settings = settings_of(manifest, tmp_path / str(size), workers=size, epochs=1)
+        mp.spawn(_train, (size, settings, port, tmp_path / f"{size}.pt"), nprocs=size)
+        ends.append(torch.load(tmp_path / f"{size}.pt", weights_only=True))
+        losses.append(json.loads((settings.out / "metrics.jsonl").read_text()))
+    alone, *sharded = ends
+    assert alone["moved"].dtype == torch.float64 and alone["moved"].norm() > 0
+    for end in sharded:
+        for name in ("gradients", "moved"):
+            assert (end[name] - alone[name]).norm() < 1e-9 * alone[name].norm()
+        for name, buffer in alone["buffers"].items():  # the norms' statistics and the prototypes
+            torch.testing.assert_close(end["buffers"][name], buffer, rtol=1e-9, atol=1e-12, msg=name)
+    for loss in losses[1:]:
+        for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
+            assert loss[name] == pytest.approx(losses[0][name], rel=1e-9)
 
 
 @pytest.mark.slow
