@@ -23,12 +23,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .encoder import Encoder
+from .encoder import Encoder, EncoderConfig
 from .errors import CheckpointError, DuetError
-from .m3net import EncoderConfig, M3Net
 from .manipulation import GlobalHead
 from .preparation import ImagePreparation
 from .prototypes import Prototypes
+from .systems import build_encoder
 from .taxonomy import Taxonomy
 
 FORMAT = 1
@@ -57,7 +57,7 @@ class Checkpoint:
 
 def save_checkpoint(
     folder: str | Path,
-    encoder: M3Net,
+    encoder: Encoder,
     preparation: ImagePreparation,
     *,
     prototypes: Prototypes | None = None,
@@ -107,7 +107,7 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> C
         if _digest(folder, about) != stated:
             raise CheckpointError(f"checkpoint {folder} is damaged: its files do not have the digest that it states")
         taxonomy = Taxonomy.from_json(about["taxonomy"])
-        encoder = M3Net(EncoderConfig(**{**about["encoder"], "weights": "none"}), taxonomy)
+        encoder = build_encoder(EncoderConfig(**{**about["encoder"], "weights": "none"}), taxonomy)
         encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
         head = None
         if "global_width" in about:

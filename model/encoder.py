@@ -3,11 +3,52 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from .errors import EncoderError
 from .taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of an encoder; saved in its checkpoint.
+
+    Args:
+        system: its name in `model.systems.SYSTEMS`.
+        switches: of that system (`model.system.System.switches`), in any order.
+        backbone: resnet18, resnet34 or resnet50.
+        weights: ``none``, ``imagenet`` or a file of torchvision weights; matters at the start of training only.
+        stem: ``standard``, or ``fine`` for small pictures.
+        hidden: c', width of the attention spaces; 0 = half of the backbone's channels (512 for ResNet-50).
+        threshold: γ in (0, 1), for predicted class sets of multi-label attributes.
+        head: of the classes; empty = the system's own.
+        dropout: on the attribute embedding before its head, 0..1 (ours; 0 is the papers').
+    """
+
+    system: str = "m3net"
+    switches: Sequence[str] = ()
+    backbone: str = "resnet50"
+    weights: str = "none"
+    stem: str = "standard"
+    hidden: int = 0
+    threshold: float = 0.8
+    head: str = ""
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "switches", tuple(sorted(self.switches)))
+        if len(set(self.switches)) < len(self.switches):
+            raise EncoderError(f"a switch is named twice: {', '.join(self.switches)}")
+        if not 0 < self.threshold < 1:
+            raise EncoderError(f"threshold γ = {self.threshold} is not in (0, 1)")
+        if not 0 <= self.dropout < 1:
+            raise EncoderError(f"dropout {self.dropout} is not in [0, 1)")
+        if self.hidden < 0:
+            raise EncoderError(f"hidden width {self.hidden} is negative")
 
 
 @dataclass(frozen=True)
@@ -33,7 +74,7 @@ class AttributeOutput:
     Attributes:
         embeddings: B×A×D attribute embeddings, not normalised.
         logits: B×ΣM class logits; P = sigmoid.
-        state: whatever the encoder's class path needs of the forward pass.
+        state: whatever the encoder's class path and its objective need of the forward pass.
     """
 
     embeddings: Tensor
@@ -45,21 +86,45 @@ class Encoder(nn.Module, abc.ABC):
     """images -> attribute embeddings, class logits and, for chosen pairs, class embeddings.
 
     Attributes:
+        config: its settings.
         taxonomy: the attributes and classes that it knows.
         width: D of attribute and class embeddings.
         has_classes: whether it has a class level; without one, `classes` must not be called.
+        class_first: whether a search by picture puts items of the predicted classes first (design 3, "ranking
+            protocol"); systems that learn no classes rank by attribute embeddings alone.
         threshold: γ: classes with P > γ are predicted; if none is, the best alone.
     """
 
+    config: EncoderConfig
     taxonomy: Taxonomy
     width: int
     has_classes: bool
+    class_first: bool = True
     threshold: float
+
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+        super().__init__()
+        self.config, self.taxonomy, self.threshold = config, taxonomy, config.threshold
 
     @abc.abstractmethod
     def attributes(self, images: Tensor) -> AttributeOutput:
         """Images B×3×H×W (uint8, or floats in 0..255) -> everything but class embeddings."""
 
-    @abc.abstractmethod
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
         """Class embeddings K×D of chosen pairs, not normalised."""
+        raise NotImplementedError(f"{type(self).__name__} has no class level")
+
+    @torch.no_grad()
+    def set_centres(self, centres: Tensor) -> None:
+        """Take the classes' mean attribute embeddings, ΣM×D, if classes are predicted by them."""
+
+    def switched(self, name: str) -> bool:
+        """Whether a switch is on."""
+        return name in self.config.switches
+
+
+def check_images(images: Tensor) -> Tensor:
+    """The same images. Raises `EncoderError` if they are not B×3×H×W."""
+    if images.dim() != 4 or images.shape[1] != 3:
+        raise EncoderError(f"images must be B×3×H×W; these are {tuple(images.shape)}")
+    return images

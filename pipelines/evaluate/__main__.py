@@ -12,7 +12,6 @@ from PIL import Image
 from cluster.command import command
 from cluster.settings import parse_settings
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.m3net import M3Net
 from pipelines.data.images import decode
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
@@ -73,7 +72,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     roles = ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     report = Report(
-        system=encoder.config.system if isinstance(encoder, M3Net) else type(encoder).__name__,
+        system=encoder.config.system,
         model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
         data={
             "manifest": ", ".join(settings.manifest),

@@ -96,5 +96,5 @@ class Batches:
             carried=torch.from_numpy(self.store.carried[chosen]),
             known=torch.from_numpy(self.store.known[chosen]),
             roles=Roles(*(torch.from_numpy(np.concatenate([getattr(row, f) for row in rows])) for f in fields)),
-            counts=Counts(labels, anchors, triplets),
+            counts=Counts(self.sampler.batch, labels, anchors, triplets),
         )

@@ -13,7 +13,7 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [entry["epoch"] for entry in history]
-    for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
+    for name in [key for key in history[-1] if key.startswith("loss") and history[-1][key]]:
         left.plot(epochs, [entry[name] for entry in history], label=name.removeprefix("loss_"))
     left.set(xlabel="epoch", ylabel="loss", yscale="log")
     left.legend()

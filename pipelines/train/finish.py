@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.encoder import ClassPairs, Encoder
-from model.m3net import M3Net
 from model.manipulation import GlobalHead
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
@@ -89,7 +88,7 @@ def finish(settings: TrainSettings, store: ItemStore, world: World, metrics: dic
                 seed=settings.seed,
             )
             metrics = {**metrics, "head_loss": float(np.mean(losses[-50:])) if losses else None}
-        assert isinstance(best.encoder, M3Net)
+        best.encoder.set_centres(prototypes.attribute)
         save_checkpoint(folder, best.encoder, best.preparation, prototypes=prototypes, head=head, metrics=metrics)
     world.gather(None)  # nobody leaves before it is written
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.runtime import RaySettings
 from cluster.settings import Section, Settings
-from model.m3net import EncoderConfig
+from model.encoder import EncoderConfig
 from model.objective import ObjectiveConfig
 from model.preparation import ImagePreparation
+from model.system import System
+from model.systems import check_config, find_system
 
 from .augment import AugmentationConfig
 
@@ -19,8 +22,10 @@ from .augment import AugmentationConfig
 class EncoderSection(Section):
     """The network."""
 
-    system: Literal["m3net", "m3net_a", "m3net_c"] = "m3net"
-    """m3net, or its ablations: attribute modules only (m3net_a), class modules only (m3net_c)."""
+    system: str = "m3net"
+    """Its name; `duet systems` lists them."""
+    switches: list[str] = []
+    """Of the system; `duet systems` lists them."""
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     """torchvision's ResNet, cut after layer3. resnet50 is the papers'."""
     weights: str = "none"
@@ -31,10 +36,15 @@ class EncoderSection(Section):
     """Width c' of the attention spaces; 0 = half the backbone's channels."""
     threshold: float = Field(0.8, gt=0, lt=1)
     """γ: classes of a multi-label attribute with P > γ are predicted."""
-    head: Literal["cosine", "mlp"] = "cosine"
-    """Of the classes: by the cosine that items are searched by, or an MLP, the paper's."""
+    head: str = ""
+    """Of the classes; empty: the system's own. M3-Net's: cosine (items are searched by it), or mlp, the paper's."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Before the class heads."""
+
+    @model_validator(mode="after")
+    def _system_has_them(self) -> EncoderSection:
+        check_config(self.config())
+        return self
 
     def absolute(self) -> EncoderSection:
         """The same, with a file of weights named by its absolute path."""
@@ -63,25 +73,30 @@ class ImageSection(Section):
 
 
 class ObjectiveSection(Section):
-    """Weights of the loss (Eq. 7–11)."""
+    """Weights of the loss. What is not given is the system's own; M3-Net's are in brackets (Eq. 7–11)."""
 
-    classification: float = Field(1.0, ge=0)
-    """λ_M."""
-    prototype: float = Field(1.0, ge=0)
-    """λ_CC."""
-    instance: float = Field(1.0, ge=0)
-    """λ_CI."""
-    margin: float = Field(0.4, ge=0, le=2)
-    """Of both triplet losses, cosine distance."""
-    positive_weight: float = Field(1.0, ge=0)
-    """w_p; 0 = per attribute the mean ratio of negative to positive labels."""
-    smoothing: float = Field(0.0, ge=0, le=0.5)
-    """Label smoothing."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Of the moving prototypes."""
+    classification: float | None = Field(None, ge=0)
+    """λ_M [1]."""
+    prototype: float | None = Field(None, ge=0)
+    """λ_CC [1]."""
+    instance: float | None = Field(None, ge=0)
+    """λ_CI [1]."""
+    margin: float | None = Field(None, ge=0, le=2)
+    """Of both triplet losses, cosine distance [0.4]."""
+    positive_weight: float | None = Field(None, ge=0)
+    """w_p; 0 = per attribute the mean ratio of negative to positive labels [1]."""
+    smoothing: float | None = Field(None, ge=0, le=0.5)
+    """Label smoothing [0]."""
+    momentum: float | None = Field(None, ge=0, lt=1)
+    """Of the moving prototypes [0.9]."""
+
+    def of(self, system: System) -> ObjectiveSection:
+        """The same, with the system's own where nothing is given."""
+        given = self.model_dump(exclude_none=True)
+        return ObjectiveSection(**{**asdict(system.losses), **given})
 
     def config(self) -> ObjectiveConfig:
-        """As the model's own type."""
+        """As the model's own type; of a section that is complete (`of`)."""
         return ObjectiveConfig(**self.model_dump())
 
 
@@ -204,6 +219,12 @@ class TrainSettings(Settings):
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _losses_of_the_system(self) -> TrainSettings:
+        # What is saved beside a run says everything, so the system's own is filled in here.
+        object.__setattr__(self, "objective", self.objective.of(find_system(self.encoder.system)))
+        return self
 
     @model_validator(mode="after")
     def _groups_fill_batches(self) -> TrainSettings:

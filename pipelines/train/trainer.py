@@ -13,8 +13,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from model.m3net import M3Net
-from model.objective import Objective, label_ratio
+from model.objective import label_ratio
+from model.systems import build_encoder, build_objective
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.errors import EncoderError
@@ -58,12 +58,12 @@ class Trainer:
         self.training, self.validation = training, validation
         self.preparation = settings.image.preparation()
         torch.manual_seed(settings.seed)
-        self.encoder = M3Net(settings.encoder.config(), taxonomy).to(memory_format=torch.channels_last)
+        self.encoder = build_encoder(settings.encoder.config(), taxonomy).to(memory_format=torch.channels_last)
         ratio = None
         if settings.objective.positive_weight == 0:
             of_class = torch.tensor(taxonomy.attribute_of_class)
             ratio = label_ratio(torch.from_numpy(training.carried), torch.from_numpy(training.known), of_class)
-        objective = Objective(settings.objective.config(), self.encoder, ratio)
+        objective = build_objective(settings.objective.config(), self.encoder, ratio)
         step = TrainingStep(self.encoder, objective, settings.augmentation.config(), self.preparation.fill)
         synchronized = synchronize_norms(step.to(world.device), world)
         assert isinstance(synchronized, TrainingStep)
@@ -129,7 +129,8 @@ class Trainer:
         settings, steps = self.settings, self.batches.sampler.steps
         self.step.train()
         start = line = time.monotonic()
-        totals = torch.zeros(4, device=self.world.device)
+        names = (*self.step.objective.names, "loss")
+        totals = torch.zeros(len(names), device=self.world.device)
         for number, batch in enumerate(self.batches.epoch(epoch)):
             total_steps = epoch * steps + number
             rate = learning_rate(settings.optimizer, total_steps, steps, settings.epochs)
@@ -147,13 +148,13 @@ class Trainer:
             self.optimizer.step()
             sums, counts = self.world.sum(losses.prototype_sums), self.world.sum(losses.prototype_counts)
             self.step.objective.prototypes.update(sums, counts)
+            self.encoder.set_centres(self.step.objective.prototypes())
             self.average.update(total_steps)
-            terms = (losses.classification, losses.prototype, losses.instance, loss)
-            totals += torch.stack([term.detach() for term in terms])
+            totals += torch.stack([term.detach() for term in (*losses.terms.values(), loss)])
             if self.world.rank == 0 and time.monotonic() - line > _LINE_EVERY:
                 line = time.monotonic()
                 self._line(
-                    {"epoch": epoch, "step": number + 1, "steps": steps, "loss": float(totals[3]) / (number + 1)}
+                    {"epoch": epoch, "step": number + 1, "steps": steps, "loss": float(totals[-1]) / (number + 1)}
                 )
         means = (self.world.sum(totals) / steps).tolist()
         if not all(map(_finite, means)):
@@ -161,8 +162,8 @@ class Trainer:
                 f"the loss of epoch {epoch + 1} is not finite: lower optimizer.learning-rate, and give another --out"
             )
         seconds = time.monotonic() - start
-        names = ("loss_classification", "loss_prototype", "loss_instance", "loss")
-        entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(names, means, strict=True))}
+        keys = (*(f"loss_{name}" for name in names[:-1]), "loss")
+        entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(keys, means, strict=True))}
         entry |= {"learning_rate": rate, "seconds": seconds, "images_per_second": steps * settings.batch / seconds}
         return entry
 

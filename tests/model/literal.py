@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.m3net import M3Net
 from model.preparation import normalize
+from model.systems.m3net import M3Net
 
 
 def literal_attribute(network: M3Net, image: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:

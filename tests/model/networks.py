@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from model.m3net import EncoderConfig, M3Net, Variant
+from model.encoder import EncoderConfig
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 
 TAXONOMY = Taxonomy(
@@ -17,7 +18,7 @@ TAXONOMY = Taxonomy(
 )
 
 
-def network(system: Variant = "m3net", *, seed: int = 0, backbone: str = "resnet18") -> M3Net:
+def network(system: str = "m3net", *, seed: int = 0, backbone: str = "resnet18") -> M3Net:
     """A random network in eval mode whose norms have statistics that are not the trivial ones."""
     torch.manual_seed(seed)
     net = M3Net(EncoderConfig(system=system, backbone=backbone), TAXONOMY)

@@ -13,9 +13,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.manipulation import GlobalHead
 from model.preparation import ImagePreparation
+from model.systems.m3net import M3Net
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from model.checkpoint import Checkpoint
 from model.duet import encode
-from model.encoder import ClassPairs
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import ClassPairs, EncoderConfig
+from model.systems.m3net import M3Net
 from pipelines.data.item_store import ItemStore
 from pipelines.evaluate.embedded import embed
 

@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.preparation import ImagePreparation
+from model.systems.m3net import M3Net
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest

@@ -13,10 +13,11 @@ import pyarrow as pa
 import torch
 
 from model.checkpoint import Checkpoint
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.manipulation import GlobalHead
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows

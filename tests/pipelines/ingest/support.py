@@ -19,10 +19,11 @@ from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.duet import encode
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.manipulation import GlobalHead
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.images import prepare
 from pipelines.index.naming import DEAD_LETTERS, GLOBAL, ITEMS, attribute_table, class_table

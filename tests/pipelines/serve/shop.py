@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.manipulation import GlobalHead
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems.m3net import M3Net
 from pipelines.data.images import prepare
 from pipelines.index.naming import GLOBAL, ITEMS, attribute_table, class_table
 from pipelines.index.schema import attribute_schema, class_schema, global_schema, items_schema

@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 
-import model.m3net
+import model.systems.m3net
 import pipelines.train.step
 
 
 def compute_in_float64() -> None:
     """For a process of its own: it cannot be undone. Pictures are augmented in float32 all the same."""
-    normalize, augment = model.m3net.normalize, pipelines.train.step.augment
+    normalize, augment = model.systems.m3net.normalize, pipelines.train.step.augment
 
     def augment_in_float32(*arguments: Any) -> torch.Tensor:
         torch.set_default_dtype(torch.float32)
@@ -23,5 +23,5 @@ def compute_in_float64() -> None:
 
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    model.m3net.normalize = lambda images: normalize(images).double()
+    model.systems.m3net.normalize = lambda images: normalize(images).double()
     pipelines.train.step.augment = augment_in_float32

@@ -1,0 +1,108 @@
+"""Conditional similarity networks (CSN, CVPR 2017): one embedding, and a mask of it for each attribute.
+
+Two forms: ASEN's comparison (cosine, as wide as the backbone's map; the default) and the original (64 wide,
+Euclidean, norms of embeddings and masks in the loss). State dict: ``backbone.*``, ``embed_fc``, ``masks.weight`` (A×D).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..encoder import AttributeOutput, Encoder, EncoderConfig
+from ..errors import EncoderError
+from ..objective import Counts, Objective, ObjectiveConfig, sum_over_workers
+from ..system import System
+from ..taxonomy import Taxonomy
+from .base import AttributeEncoder
+from .triplet import TRIPLET_LOSS
+
+_ORIGINAL_WIDTH = 64
+_EMBEDDING_NORM = 5e-3  # weights of the original's loss
+_MASK_NORM = 5e-4
+
+
+class CSN(AttributeEncoder):
+    """Backbone -> average pool -> FC -> ⊙ mask of the attribute.
+
+    Masks are learned from N(0.9, 0.7) unless switched: ``fixed`` (each attribute has its own D/A dimensions, for good)
+    or ``disjoint`` (learned from 1 there and 0.1 elsewhere). Learned masks pass a ReLU.
+    """
+
+    class_first = False
+
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+        super().__init__(config, taxonomy)
+        if self.switched("fixed") and self.switched("disjoint"):
+            raise EncoderError("csn: the masks are 'fixed' or learned from 'disjoint' ones, not both")
+        self.width = _ORIGINAL_WIDTH if self.switched("original") else self.channels
+        if self.width < self.count:
+            raise EncoderError(f"csn: {self.count} attributes cannot share {self.width} dimensions")
+        self.embed_fc = nn.Linear(self.channels, self.width)
+        self.masks = nn.Embedding(self.count, self.width)
+        nn.init.normal_(self.masks.weight, 0.9, 0.7)
+        if self.switched("fixed") or self.switched("disjoint"):
+            own = torch.arange(self.width) // (self.width // self.count) == torch.arange(self.count)[:, None]
+            elsewhere = 0.0 if self.switched("fixed") else 0.1
+            with torch.no_grad():
+                self.masks.weight.copy_(torch.where(own, 1.0, elsewhere))
+        self.masks.weight.requires_grad_(not self.switched("fixed"))
+        self.centre_head()
+
+    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `AttributeEncoder.embed`; the state is the embedding B×D and the masks A×D."""
+        vector = self.embed_fc(psi.mean((2, 3)))
+        masks = torch.relu(self.masks.weight)
+        return vector[:, None] * masks, (vector, masks)
+
+
+class CSNObjective(Objective):
+    """Triplet loss; in the original form by Euclidean distances, + 5e-3·‖E‖_F/√B + 5e-4·‖mask‖_1/B.
+
+    ‖mask‖_1 is over the mask of each image of the batch, so its mean over the attributes' masks (every image is
+    used for all attributes here).
+    """
+
+    names = (*Objective.names, "embedding_norm", "mask_norm")
+
+    def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
+        super().__init__(config, encoder, positive_weight)
+        self.original = encoder.switched("original")
+
+    def searched(self, vectors: Tensor) -> Tensor:
+        """See `Objective.searched`."""
+        return vectors if self.original else super().searched(vectors)
+
+    def similarity(self, first: Tensor, second: Tensor) -> Tensor:
+        """See `Objective.similarity`: minus the Euclidean distance in the original form."""
+        if not self.original:
+            return super().similarity(first, second)
+        return -((first - second).square().sum(-1) + 1e-12).sqrt()
+
+    def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
+        """See `Objective.extra`."""
+        vector, masks = output.state
+        if not self.original:
+            zero = vector.new_zeros((), dtype=torch.float32)
+            return {"embedding_norm": zero, "mask_norm": zero}
+        # r = ‖E‖_F/√B of the whole batch has the gradient d‖E‖²/(2·r·B): half of this term carries it, half the value.
+        squares = vector.float().square().sum()
+        root = (sum_over_workers(squares.detach()) / counts.images + 1e-12).sqrt()
+        half = squares / (2 * root * counts.images)
+        size = masks.float().abs().sum(-1).mean() * len(vector) / counts.images
+        return {"embedding_norm": _EMBEDDING_NORM * (half + half.detach()), "mask_norm": _MASK_NORM * size}
+
+
+CSN_SYSTEM = System(
+    "csn",
+    "one embedding, masked by attribute",
+    "Conditional Similarity Networks (CVPR 2017); ASEN (AAAI 2020), Table 1",
+    CSN,
+    CSNObjective,
+    losses=TRIPLET_LOSS,
+    switches={
+        "fixed": "masks are disjoint and stay so",
+        "disjoint": "masks are learned from disjoint ones",
+        "original": "64 wide, Euclidean, norms in the loss (the other is ASEN's form)",
+    },
+)

@@ -1,0 +1,75 @@
+"""MODC (multi-granular online deep clustering): classes are clusters around moving centres.
+
+State dict: as ASEN v2's, and ``feature_fc`` (C -> 2C).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..encoder import AttributeOutput, Encoder, EncoderConfig
+from ..objective import Counts, Objective, ObjectiveConfig
+from ..system import System
+from ..taxonomy import Taxonomy
+from .base import AttributeEncoder, positions_first
+from .conditional import ConditionalAttention
+
+
+class MODC(AttributeEncoder):
+    """ASEN v2's attention -> FC, twice as wide as the map (2048 of 1024).
+
+    At retrieval the attribute space is split by nearest centre: `CentreHead` predicts one class, and ``class_first``
+    puts the query's cluster first.
+    """
+
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+        super().__init__(config, taxonomy)
+        self.width = 2 * self.channels
+        self.attr_embedding = nn.Embedding(self.count, self.hidden)
+        self.attention = ConditionalAttention(self.hidden, self.channels, self.hidden)
+        self.feature_fc = nn.Linear(self.channels, self.width)
+        self.centre_head()
+
+    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `AttributeEncoder.embed`; the state is the attention B×A×S."""
+        vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
+        return self.feature_fc(vectors), (attention,)
+
+
+class MODCObjective(Objective):
+    """Prototypical + instance triplets, and the prototypical one for unlabelled images under their pseudo-label.
+
+    An unlabelled (image, attribute) takes the nearest seen centre as its class. It has no negative image that is
+    certain not to carry the class, so its negative is the next nearest centre (ours).
+    """
+
+    names = (*Objective.names, "pseudo")
+
+    def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
+        super().__init__(config, encoder, positive_weight)
+        self.taxonomy = encoder.taxonomy
+
+    def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
+        """See `Objective.extra`."""
+        unlabelled = counts.images * known.shape[1] - counts.labels
+        total = output.embeddings.new_zeros((), dtype=torch.float32)
+        centres, seen = self.prototypes(), self.prototypes.seen
+        for n in range(known.shape[1]):
+            span = self.taxonomy.span(n)
+            rows = (~known[:, n]).nonzero()[:, 0]
+            own = centres[span][seen[span]]
+            if len(rows) and len(own) > 1:
+                nearest = (self.searched(output.embeddings[rows, n].float()) @ own.T).topk(2).values
+                total = total + (self.config.margin + nearest[:, 1] - nearest[:, 0]).clamp(min=0).sum()
+        return {"pseudo": self.config.prototype * total / max(unlabelled, 1)}
+
+
+MODC_SYSTEM = System(
+    "modc",
+    "clusters around moving centres, the query's cluster first",
+    "MODC: multi-granular online deep clustering for fine-grained fashion retrieval",
+    MODC,
+    MODCObjective,
+    losses=ObjectiveConfig(classification=0, prototype=1, instance=1, margin=0.2),
+)
