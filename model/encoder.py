@@ -93,6 +93,8 @@ class Encoder(nn.Module, abc.ABC):
         class_first: whether a search by picture puts items of the predicted classes first (design 3, "ranking
             protocol"); systems that learn no classes rank by attribute embeddings alone.
         threshold: γ: classes with P > γ are predicted; if none is, the best alone.
+        stages: of its training, of as many epochs each.
+        stage: 0..stages−1; the trainer sets it.
     """
 
     config: EncoderConfig
@@ -101,6 +103,8 @@ class Encoder(nn.Module, abc.ABC):
     has_classes: bool
     class_first: bool = True
     threshold: float
+    stages: int = 1
+    stage: int = 0
 
     def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
         super().__init__()
@@ -117,6 +121,10 @@ class Encoder(nn.Module, abc.ABC):
     @torch.no_grad()
     def set_centres(self, centres: Tensor) -> None:
         """Take the classes' mean attribute embeddings, ΣM×D, if classes are predicted by them."""
+
+    def rates(self, parameter: str) -> tuple[float, ...]:
+        """Factors of the learning rate of a parameter (its name), one for each stage."""
+        return (1.0,) * self.stages
 
     def switched(self, name: str) -> bool:
         """Whether a switch is on."""

@@ -148,17 +148,14 @@ class Objective(nn.Module):
             vectors = encoder.classes(output, ClassPairs(images, classes))
         else:
             vectors = output.embeddings[images, self.attribute_of_class[classes]]
-        vectors = self.searched(vectors.float())
+        vectors = vectors.float()
         anchors, negatives = vectors.split([len(roles.anchor), int(with_negative.sum())])
         sums, seen = self.prototypes.batch_sums(anchors, roles.class_index)
         anchor, class_index = anchors[with_negative], roles.class_index[with_negative]
-        away = self.similarity(anchor, negatives)  # s(a, n)
-        near = self.similarity(anchor, self.prototypes()[class_index])  # s(a, prototype)
-        hinge = (config.margin + away - near).clamp(min=0)
+        hinge = self.triplet(anchor, self.prototypes()[class_index], negatives)
         prototype = (hinge * self.prototypes.seen[class_index]).sum() / max(counts.anchors, 1)
         position = roles.positive[with_negative]
-        pair = self.similarity(anchor, anchors[position.clamp(min=0)])  # s(a, p)
-        hinge = (config.margin + away - pair).clamp(min=0)
+        hinge = self.triplet(anchor, anchors[position.clamp(min=0)], negatives)
         instance = (hinge * (position >= 0)).sum() / max(counts.triplets, 1)
         # A weight of zero leaves a term in the graph: workers expect a gradient of every parameter.
         terms = {
@@ -170,13 +167,10 @@ class Objective(nn.Module):
         assert tuple(terms) == self.names, f"terms {tuple(terms)} are not {self.names}"
         return Losses(terms, sums, seen)
 
-    def searched(self, vectors: Tensor) -> Tensor:
-        """Vectors …×D of the encoder -> as they are compared."""
-        return F.normalize(vectors, dim=-1)
-
-    def similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        """Two K×D of `searched` -> K; a triplet's hinge is margin + s(a, n) − s(a, p)."""
-        return (first * second).sum(-1)
+    def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Three K×D, not normalised -> K hinges max(0, margin + s(a, n) − s(a, p)), s the cosine."""
+        anchor, positive, negative = (F.normalize(each, dim=-1) for each in (anchor, positive, negative))
+        return (self.config.margin + (anchor * negative).sum(-1) - (anchor * positive).sum(-1)).clamp(min=0)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """Terms of a system's own, weighted, each this worker's share; their names end `names`."""

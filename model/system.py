@@ -30,6 +30,6 @@ class System:
     source: str
     encoder: Callable[[EncoderConfig, Taxonomy], Encoder]
     objective: type[Objective] = Objective
-    losses: ObjectiveConfig = ObjectiveConfig()
+    losses: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     heads: tuple[str, ...] = ("centre",)
     switches: Mapping[str, str] = field(default_factory=dict)

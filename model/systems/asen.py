@@ -24,7 +24,11 @@ WITHOUT = {
 
 
 class ASEN(AttributeEncoder):
-    """α = softmax_s tanh(w·(tanh(T ψ_s) ⊙ tanh(A1 n)) + b);  v = Σ_s α_s ψ_s;  FC(σ(W2 relu(W1 [v; relu(A2 n)])) ⊙ v)."""
+    """Both attentions of an attribute n.
+
+    α = softmax_s tanh(w·(tanh(T ψ_s) ⊙ tanh(A1 n)) + b);  v = Σ_s α_s ψ_s;
+    embedding = FC(σ(W2 relu(W1 [v; relu(A2 n)])) ⊙ v).
+    """
 
     class_first = False
 

@@ -1,7 +1,8 @@
 """ASEN v2: both attentions read one learned attribute table; a norm; no final layer.
 
-State dict, with the public code's names: ``backbone.*`` (there ``backbonenet``), ``attr_embedding`` (A×c'), and
-``attention.{attr_transform1,conv1,img_bn1,attr_transform2,fc1,fc2}`` (there without ``attention.``); ours: ``head.centres``.
+State dict, with the public code's names: ``backbone.*`` (there ``backbonenet``), ``attr_embedding`` (A×c'), and below
+``attention.`` (not there): ``attr_transform1``, ``conv1``, ``img_bn1``, ``attr_transform2``, ``fc1``, ``fc2``.
+Ours: ``head.centres``.
 """
 
 from __future__ import annotations

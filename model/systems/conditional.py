@@ -45,8 +45,8 @@ class ConditionalAttention(nn.Module):
             self.img_bn1 = nn.BatchNorm2d(hidden) if norm else nn.Identity()
         if channel:
             self.attr_transform2 = nn.Linear(table, table)
-            self.fc1 = nn.Linear(channels + table, hidden)
-            self.fc2 = nn.Linear(hidden, channels)
+            self.fc1 = nn.Linear(channels + table, channels // 2)
+            self.fc2 = nn.Linear(channels // 2, channels)
 
     def forward(self, psi: Tensor, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Positions first, ψ B×S×C -> vectors B×L×C and attentions B×L×S (rows sum to 1).

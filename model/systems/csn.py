@@ -69,15 +69,11 @@ class CSNObjective(Objective):
         super().__init__(config, encoder, positive_weight)
         self.original = encoder.switched("original")
 
-    def searched(self, vectors: Tensor) -> Tensor:
-        """See `Objective.searched`."""
-        return vectors if self.original else super().searched(vectors)
-
-    def similarity(self, first: Tensor, second: Tensor) -> Tensor:
-        """See `Objective.similarity`: minus the Euclidean distance in the original form."""
+    def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """See `Objective.triplet`; by Euclidean distances in the original form."""
         if not self.original:
-            return super().similarity(first, second)
-        return -((first - second).square().sum(-1) + 1e-12).sqrt()
+            return super().triplet(anchor, positive, negative)
+        return (self.config.margin + _distance(anchor, positive) - _distance(anchor, negative)).clamp(min=0)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`."""
@@ -91,6 +87,10 @@ class CSNObjective(Objective):
         half = squares / (2 * root * counts.images)
         size = masks.float().abs().sum(-1).mean() * len(vector) / counts.images
         return {"embedding_norm": _EMBEDDING_NORM * (half + half.detach()), "mask_norm": _MASK_NORM * size}
+
+
+def _distance(first: Tensor, second: Tensor) -> Tensor:
+    return ((first - second).square().sum(-1) + 1e-12).sqrt()  # the root of zero has no gradient
 
 
 CSN_SYSTEM = System(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..encoder import AttributeOutput, Encoder, EncoderConfig
 from ..objective import Counts, Objective, ObjectiveConfig
@@ -60,7 +61,8 @@ class MODCObjective(Objective):
             rows = (~known[:, n]).nonzero()[:, 0]
             own = centres[span][seen[span]]
             if len(rows) and len(own) > 1:
-                nearest = (self.searched(output.embeddings[rows, n].float()) @ own.T).topk(2).values
+                unit = F.normalize(output.embeddings[rows, n].float(), dim=-1)
+                nearest = (unit @ own.T).topk(2).values
                 total = total + (self.config.margin + nearest[:, 1] - nearest[:, 0]).clamp(min=0).sum()
         return {"pseudo": self.config.prototype * total / max(unlabelled, 1)}
 

@@ -47,6 +47,7 @@ class Embedded:
         known: N×A bool, whether the item is labelled for the attribute, with one of its classes at least.
         taxonomy: of the encoder.
         global_embeddings: N×r float32, L2-normalised; None without a global head.
+        class_first: whether classes make tiers (`model.encoder.Encoder.class_first`).
     """
 
     item_ids: list[str]
@@ -60,6 +61,7 @@ class Embedded:
     known: NDArray[np.bool_]
     taxonomy: Taxonomy
     global_embeddings: NDArray[np.float32] | None = None
+    class_first: bool = True
 
     def __post_init__(self) -> None:
         count, classes = len(self.item_ids), self.taxonomy.class_count
@@ -134,4 +136,5 @@ def embed(
         known=np.asarray(store.known),
         taxonomy=taxonomy,
         global_embeddings=merged,
+        class_first=encoder.class_first,
     )

@@ -48,6 +48,7 @@ class QuerySource:
         encoder: for pictures.
         head: memory and global head; None if the model has none.
         has_classes: whether the model has a class level.
+        class_first: whether a query's own classes make tiers (`model.encoder.Encoder.class_first`).
     """
 
     candidates: Candidates
@@ -55,6 +56,7 @@ class QuerySource:
     encoder: EncoderPort
     head: GlobalHead | None
     has_classes: bool
+    class_first: bool = True
 
     def vectors(self, plan: Plan) -> QueryVectors:
         """The vectors of a plan.
@@ -76,6 +78,11 @@ class QuerySource:
         wanted |= {
             condition.attribute: condition.classes for condition in plan.ranking if condition.classes is not None
         }
+        if not self.class_first:
+            # Such a system's predictions make no tiers, unless somebody says what they should be.
+            changed = {change.attribute for change in plan.changes}
+            own = (condition.attribute for condition in plan.ranking if condition.classes is None)
+            wanted |= {n: () for n in own if n not in changed}
         return QueryVectors(
             {n: attributes[n] for n in plan.explained},
             wanted,

@@ -32,11 +32,18 @@ class TrainingStep(nn.Module):
 
 
 def optimizer_of(step: TrainingStep, section: OptimizerSection) -> torch.optim.AdamW:
-    """AdamW; weight decay on matrices and kernels only."""
-    matrices = [p for p in step.parameters() if p.dim() > 1]
-    others = [p for p in step.parameters() if p.dim() <= 1]
+    """AdamW; weight decay on matrices and kernels only. A group's ``rates`` are `Encoder.rates`."""
+    groups: dict[tuple[bool, tuple[float, ...]], list[nn.Parameter]] = {}
+    for name, parameter in step.named_parameters():
+        if parameter.requires_grad:
+            rates = step.encoder.rates(name.removeprefix("encoder."))
+            groups.setdefault((parameter.dim() > 1, rates), []).append(parameter)
+    ordered = sorted(groups.items(), key=lambda entry: (not entry[0][0], entry[0][1]))
     return torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": section.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [
+            {"params": parameters, "weight_decay": section.weight_decay if decayed else 0.0, "rates": rates}
+            for (decayed, rates), parameters in ordered
+        ],
         lr=section.learning_rate,
         fused=True,
     )

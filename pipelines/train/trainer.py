@@ -93,7 +93,9 @@ class Trainer:
         module: torch.nn.Module = self.step
         if self.world.size > 1:
             # Norms see the global batch and prototypes its sums, so there are no buffers to broadcast.
-            module = DistributedDataParallel(self.step, broadcast_buffers=False)
+            # An early stage may leave out what a later one trains.
+            staged = self.encoder.stages > 1
+            module = DistributedDataParallel(self.step, broadcast_buffers=False, find_unused_parameters=staged)
         out = settings.out
         writer = SummaryWriter(str(out / "tensorboard")) if self.world.rank == 0 else None
         for epoch in range(self.progress.epoch, settings.epochs):
@@ -127,6 +129,7 @@ class Trainer:
 
     def _epoch(self, module: torch.nn.Module, epoch: int, writer: SummaryWriter | None) -> dict[str, Any]:
         settings, steps = self.settings, self.batches.sampler.steps
+        self.encoder.stage = epoch * self.encoder.stages // settings.epochs
         self.step.train()
         start = line = time.monotonic()
         names = (*self.step.objective.names, "loss")
@@ -135,7 +138,7 @@ class Trainer:
             total_steps = epoch * steps + number
             rate = learning_rate(settings.optimizer, total_steps, steps, settings.epochs)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rates"][self.encoder.stage]
             # Only dropout draws from torch's own generators: seeded per step, a resume need not restore them.
             torch.manual_seed(
                 int(np.random.SeedSequence((settings.seed, total_steps, self.world.rank)).generate_state(1)[0])

@@ -1,0 +1,147 @@
+"""ASEN++ (TIP 2021): a global branch, and a local one that looks at where the first attended.
+
+State dict; in brackets the public code's names: ``backbone.*`` (``choices.global.basenet``), ``attr_embedding``
+(``choices.global.attrnet.attr_embedding``), ``attention.*`` (``choices.global.attnnet``, ``conv1`` is its ``conv``),
+``feature_fc`` (``….feature_fc``), and ``local_backbone``, ``local_attention``, ``local_feature_fc`` likewise of
+``choices.local``. Ours: ``head.centres``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import roi_align
+
+from ..backbone import Backbone
+from ..encoder import AttributeOutput, Encoder, EncoderConfig, check_images
+from ..objective import Counts, Objective, ObjectiveConfig
+from ..preparation import normalize
+from ..system import System
+from ..taxonomy import Taxonomy
+from .base import AttributeEncoder, positions_first
+from .conditional import ConditionalAttention
+from .triplet import TRIPLET_LOSS
+
+_BETA = 0.6  # share of the global branch in the similarity
+_THRESHOLD = 0.1  # of the scaled attention, inside the box (the public code's default is 0.4)
+_LOCAL_WEIGHT = 0.1
+_ALIGN_WEIGHT = 0.1
+_SLOW = 0.1  # the global branch' learning rate in the second stage, against the local one's
+_STRIDE = 16  # of the local backbone
+
+
+class ASENpp(AttributeEncoder):
+    """Embedding [√β ĝ; √(1−β) l̂], 2C wide: the cosine of two is β·cos_g + (1−β)·cos_l.
+
+    In its first stage (of training) there is no local branch, and l̂ = 0. The local branch has a ResNet-34 beside a
+    ResNet-50, else the global branch's kind, and sees its box at half the picture's longer side (112 of 224).
+    """
+
+    class_first = False
+    stages = 2
+
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+        super().__init__(config, taxonomy)
+        channels = self.channels
+        self.width = 2 * channels
+        self.attr_embedding = nn.Embedding(self.count, self.hidden)
+        self.attention = ConditionalAttention(self.hidden, channels, self.hidden, norm=False)
+        self.feature_fc = nn.Linear(channels, channels)
+        kind = "resnet34" if config.backbone == "resnet50" else config.backbone
+        self.local_backbone = Backbone(kind, "imagenet" if config.weights == "imagenet" else "none", config.stem)
+        local = self.local_backbone.channels
+        self.local_attention = ConditionalAttention(self.hidden, local, local, norm=False)
+        self.local_feature_fc = nn.Linear(local, channels)
+        self.centre_head()
+
+    def attributes(self, images: Tensor) -> AttributeOutput:
+        """See `Encoder.attributes`; the state is the attention B×A×S."""
+        images = normalize(check_images(images))
+        psi = self.backbone(images)
+        vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
+        whole = F.normalize(self.feature_fc(vectors), dim=-1)
+        local = torch.zeros_like(whole) if self.training and self.stage == 0 else self._local(images, attention, psi)
+        embeddings = torch.cat([_BETA**0.5 * whole, (1 - _BETA) ** 0.5 * local], -1)
+        return AttributeOutput(embeddings, self.logits(embeddings), (attention,))
+
+    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Not of a map alone: the local branch reads the picture."""
+        raise NotImplementedError
+
+    def rates(self, parameter: str) -> tuple[float, ...]:
+        """See `Encoder.rates`."""
+        return (1.0, 1.0 if parameter.startswith("local_") else _SLOW)
+
+    def _local(self, images: Tensor, attention: Tensor, psi: Tensor) -> Tensor:
+        """l̂ of every image and attribute: B×A×C."""
+        height, width = images.shape[2:]
+        maps = attention.detach().float().unflatten(2, psi.shape[2:])
+        boxes = attention_boxes(maps, (height, width), _THRESHOLD)
+        side = -(-max(height, width) // (2 * _STRIDE)) * _STRIDE
+        image = torch.arange(len(images), device=images.device).repeat_interleave(self.count)
+        rois = torch.cat([image[:, None].to(boxes), boxes.flatten(0, 1)], 1)
+        crops = roi_align(images.float(), rois, side, sampling_ratio=2, aligned=True)
+        conditions = self.attr_embedding.weight.repeat(len(images), 1)[:, None]  # (B·A)×1×c'
+        vectors, _ = self.local_attention(positions_first(self.local_backbone(crops)), conditions)
+        return F.normalize(self.local_feature_fc(vectors[:, 0]), dim=-1).unflatten(0, (len(images), self.count))
+
+
+def attention_boxes(maps: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
+    """Attentions B×A×h×w -> boxes B×A×4 (left, top, right, bottom) in pixels of a picture of size H, W.
+
+    Upsampled, min-max scaled and thresholded; the bounding box of what is left is squared on its longer side and moved
+    into the picture. A side longer than the picture hangs out of it evenly. A constant map gives the whole picture.
+    """
+    large = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+    low, high = large.amin((2, 3), keepdim=True), large.amax((2, 3), keepdim=True)
+    inside = (large - low >= threshold * (high - low)) | (high <= low)
+    parts = []
+    for length, along in ((size[1], inside.any(2)), (size[0], inside.any(3))):
+        first = along.int().argmax(-1)
+        last = length - along.flip(-1).int().argmax(-1)
+        parts.append((first, last))
+    (left, right), (top, bottom) = parts
+    side = torch.maximum(right - left, bottom - top)
+    corners = []
+    for length, first, last in ((size[1], left, right), (size[0], top, bottom)):
+        start = (first + last - side) / 2
+        fitting = torch.minimum(start.clamp(min=0), (length - side).clamp(min=0).to(start))
+        corners.append(torch.where(side > length, (length - side) / 2, fitting))
+    return torch.stack([corners[0], corners[1], corners[0] + side, corners[1] + side], -1).to(maps)
+
+
+class ASENppObjective(Objective):
+    """L_g; in the second stage L_g + 0.1 L_l + 0.1 Σ(1 − cos(g, l)), the sum over an image's three roles."""
+
+    names = (*Objective.names, "alignment")
+
+    def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
+        super().__init__(config, encoder, positive_weight)
+        self.half = encoder.width // 2
+
+    def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """See `Objective.triplet`: each branch by itself; without a local branch its part is zero."""
+        whole, local = zip(*(each.split(self.half, -1) for each in (anchor, positive, negative)), strict=True)
+        hinge = super().triplet(*whole)
+        if not bool(local[0].any()):
+            return hinge
+        return hinge + _LOCAL_WEIGHT * super().triplet(*local)
+
+    def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
+        """See `Objective.extra`. Three roles a triplet, so three times the mean over labelled (image, attribute)."""
+        whole, local = (F.normalize(part, dim=-1) for part in output.embeddings.float().split(self.half, -1))
+        if not bool(local.any()):
+            return {"alignment": whole.sum() * 0}
+        apart = ((1 - (whole * local).sum(-1)) * known).sum() / max(counts.labels, 1)
+        return {"alignment": 3 * _ALIGN_WEIGHT * apart}
+
+
+ASEN_PP = System(
+    "asen_pp",
+    "ASEN with a second look at the attended box, in two stages",
+    "ASEN++ (TIP 2021)",
+    ASENpp,
+    ASENppObjective,
+    losses=TRIPLET_LOSS,
+)
