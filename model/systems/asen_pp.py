@@ -8,6 +8,8 @@ State dict; in brackets the public code's names: ``backbone.*`` (``choices.globa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,7 +63,11 @@ class ASENpp(AttributeEncoder):
         psi = self.backbone(images)
         vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
         whole = F.normalize(self.feature_fc(vectors), dim=-1)
-        local = torch.zeros_like(whole) if self.training and self.stage == 0 else self._local(images, attention, psi)
+        if self.training and self.stage == 0:
+            local = torch.zeros_like(whole)
+        else:
+            maps = attention.detach().float().unflatten(2, psi.shape[2:])
+            local = self.local(images, attention_boxes(maps, images.shape[2:], _THRESHOLD))
         embeddings = torch.cat([_BETA**0.5 * whole, (1 - _BETA) ** 0.5 * local], -1)
         return AttributeOutput(embeddings, self.logits(embeddings), (attention,))
 
@@ -73,27 +79,24 @@ class ASENpp(AttributeEncoder):
         """See `Encoder.rates`."""
         return (1.0, 1.0 if parameter.startswith("local_") else _SLOW)
 
-    def _local(self, images: Tensor, attention: Tensor, psi: Tensor) -> Tensor:
-        """l̂ of every image and attribute: B×A×C."""
-        height, width = images.shape[2:]
-        maps = attention.detach().float().unflatten(2, psi.shape[2:])
-        boxes = attention_boxes(maps, (height, width), _THRESHOLD)
-        side = -(-max(height, width) // (2 * _STRIDE)) * _STRIDE
+    def local(self, images: Tensor, boxes: Tensor) -> Tensor:
+        """Normalised images B×3×H×W and their boxes B×A×4 (`attention_boxes`) -> l̂, B×A×C, of norm 1."""
+        side = -(-max(images.shape[2:]) // (2 * _STRIDE)) * _STRIDE
         image = torch.arange(len(images), device=images.device).repeat_interleave(self.count)
         rois = torch.cat([image[:, None].to(boxes), boxes.flatten(0, 1)], 1)
-        crops = roi_align(images.float(), rois, side, sampling_ratio=2, aligned=True)
+        crops = roi_align(images.float(), rois, side, aligned=True)
         conditions = self.attr_embedding.weight.repeat(len(images), 1)[:, None]  # (B·A)×1×c'
         vectors, _ = self.local_attention(positions_first(self.local_backbone(crops)), conditions)
         return F.normalize(self.local_feature_fc(vectors[:, 0]), dim=-1).unflatten(0, (len(images), self.count))
 
 
-def attention_boxes(maps: Tensor, size: tuple[int, int], threshold: float) -> Tensor:
+def attention_boxes(maps: Tensor, size: Sequence[int], threshold: float) -> Tensor:
     """Attentions B×A×h×w -> boxes B×A×4 (left, top, right, bottom) in pixels of a picture of size H, W.
 
     Upsampled, min-max scaled and thresholded; the bounding box of what is left is squared on its longer side and moved
     into the picture. A side longer than the picture hangs out of it evenly. A constant map gives the whole picture.
     """
-    large = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+    large = F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
     low, high = large.amin((2, 3), keepdim=True), large.amax((2, 3), keepdim=True)
     inside = (large - low >= threshold * (high - low)) | (high <= low)
     parts = []

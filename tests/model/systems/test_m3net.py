@@ -7,10 +7,11 @@ from torch.nn import functional as F
 from model.duet import encode, predicted_classes
 from model.encoder import ClassPairs, EncoderConfig
 from model.errors import EncoderError
+from model.systems import build_encoder
 from model.systems.m3net import M3Net, pool_pairs
 
-from .literal import literal_attribute, literal_class
-from .networks import TAXONOMY, network, pictures
+from .literal_m3net import literal_attribute, literal_class
+from tests.model.networks import TAXONOMY, network, pictures
 
 
 def every_pair(count: int) -> ClassPairs:
@@ -176,7 +177,7 @@ def test_predicted_classes() -> None:
 )
 def test_impossible_settings(wrong: dict[str, object]) -> None:
     with pytest.raises(EncoderError):
-        M3Net(EncoderConfig(**wrong), TAXONOMY)  # type: ignore[arg-type]
+        build_encoder(EncoderConfig(**wrong), TAXONOMY)  # type: ignore[arg-type]
 
 
 def test_missing_weights_file_is_named() -> None:
