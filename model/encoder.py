@@ -50,6 +50,11 @@ class EncoderConfig:
         if self.hidden < 0:
             raise EncoderError(f"hidden width {self.hidden} is negative")
 
+    @property
+    def label(self) -> str:
+        """The system with its switches, for tables."""
+        return f"{self.system} ({', '.join(self.switches)})" if self.switches else self.system
+
 
 @dataclass(frozen=True)
 class ClassPairs:

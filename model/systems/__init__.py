@@ -9,7 +9,7 @@ from ..errors import EncoderError
 from ..objective import Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from . import agman, asen, asen_pp, asen_v2, classifier, csn, m3net, modc, triplet
+from . import agman, asen, asen_pp, asen_v2, attnfashion, classifier, csn, m3net, modc, triplet
 
 _ALL = (
     classifier.CLASSIFIER,
@@ -18,6 +18,7 @@ _ALL = (
     asen.ASEN_SYSTEM,
     asen_v2.ASEN_V2,
     asen_pp.ASEN_PP,
+    attnfashion.ATTNFASHION,
     agman.AGMAN_SYSTEM,
     modc.MODC_SYSTEM,
     m3net.M3NET_A,

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..backbone import Backbone
 from ..encoder import AttributeOutput, Encoder, EncoderConfig, check_images
 from ..objective import Counts, Losses, Objective, ObjectiveConfig, Roles
 from ..preparation import normalize
@@ -43,12 +42,11 @@ class AGMAN(AttributeEncoder):
     class_first = False
 
     def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
-        super().__init__(config, taxonomy)
+        branch, hierarchy = ("without_" + part not in config.switches for part in ("branch", "hierarchy"))
+        super().__init__(config, taxonomy, deep=branch)
         channels, hidden = self.channels, self.hidden
         self.width = hidden
-        branch, hierarchy = not self.switched("without_branch"), not self.switched("without_hierarchy")
         if branch:
-            self.backbone = Backbone(config.backbone, config.weights, config.stem, deep=True)
             self.branch = nn.Linear(2 * channels, self.count)
         if hierarchy:
             self.lift = nn.Conv2d(channels // 2, channels, 1)

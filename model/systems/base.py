@@ -25,9 +25,9 @@ class AttributeEncoder(Encoder):
 
     has_classes = False
 
-    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
+    def __init__(self, config: EncoderConfig, taxonomy: Taxonomy, *, deep: bool = False) -> None:
         super().__init__(config, taxonomy)
-        self.backbone = Backbone(config.backbone, config.weights, config.stem)
+        self.backbone = Backbone(config.backbone, config.weights, config.stem, deep=deep)
         self.channels = self.width = self.backbone.channels
         self.hidden = config.hidden or self.channels // 2
         self.count = len(taxonomy.attributes)

@@ -72,7 +72,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     roles = ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     report = Report(
-        system=encoder.config.system,
+        system=encoder.config.label,
         model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
         data={
             "manifest": ", ".join(settings.manifest),

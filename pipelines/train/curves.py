@@ -15,7 +15,8 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     epochs = [entry["epoch"] for entry in history]
     for name in [key for key in history[-1] if key.startswith("loss") and history[-1][key]]:
         left.plot(epochs, [entry[name] for entry in history], label=name.removeprefix("loss_"))
-    left.set(xlabel="epoch", ylabel="loss", yscale="log")
+    drawn = [entry[name] for entry in history for name in entry if name.startswith("loss")]
+    left.set(xlabel="epoch", ylabel="loss", yscale="log" if min(drawn) >= 0 else "linear")
     left.legend()
     validated = [entry for entry in history if "map" in entry]
     for name in sorted({key for entry in validated for key in entry if key.startswith("map")}):

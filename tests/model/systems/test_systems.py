@@ -138,8 +138,15 @@ def _losses(net: Encoder, part: slice = slice(None)) -> Losses:
     for name in ("anchor", "class_index", "positive", "negative"):
         parts = []
         for g in chosen:
-            values, shift = getattr(groups[g], name), {"anchor": 4 * g - base[0], "negative": 4 * g - base[0],
-                                                       "positive": offsets[g] - base[1], "class_index": 0}[name]
+            values, shift = (
+                getattr(groups[g], name),
+                {
+                    "anchor": 4 * g - base[0],
+                    "negative": 4 * g - base[0],
+                    "positive": offsets[g] - base[1],
+                    "class_index": 0,
+                }[name],
+            )
             parts.append(np.where(values >= 0, values + shift, -1))
         columns.append(torch.from_numpy(np.concatenate(parts)))
     negatives = [group.negative >= 0 for group in groups]
