@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .encoder import Encoder, EncoderConfig
+from .manipulation import HeadConfig
 from .objective import Objective, ObjectiveConfig
 from .taxonomy import Taxonomy
 
@@ -23,6 +24,7 @@ class System:
         losses: the objective's settings where none are given.
         heads: kinds of class head (`model.heads`) that it can have, its own first.
         switches: name -> what it changes.
+        manipulation: its head, by its settings.
     """
 
     name: str
@@ -33,3 +35,4 @@ class System:
     losses: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     heads: tuple[str, ...] = ("centre",)
     switches: Mapping[str, str] = field(default_factory=dict)
+    manipulation: Callable[[EncoderConfig], HeadConfig] = lambda _: HeadConfig()

@@ -9,7 +9,7 @@ from ..errors import EncoderError
 from ..objective import Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from . import agman, asen, asen_pp, asen_v2, attnfashion, classifier, csn, m3net, modc, triplet
+from . import agman, amnet, asen, asen_pp, asen_v2, attnfashion, classifier, csn, fashionsearchnet, m3net, modc, triplet
 
 _ALL = (
     classifier.CLASSIFIER,
@@ -21,6 +21,8 @@ _ALL = (
     attnfashion.ATTNFASHION,
     agman.AGMAN_SYSTEM,
     modc.MODC_SYSTEM,
+    amnet.AMNET,
+    fashionsearchnet.FASHIONSEARCHNET,
     m3net.M3NET_A,
     m3net.M3NET_C,
     m3net.M3NET,

@@ -89,7 +89,7 @@ class AGMAN(AttributeEncoder):
         return AttributeOutput(embeddings, self.logits(embeddings), state)
 
     def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """x B×c'×h×w -> embeddings B×A×c', and the attention."""
+        """X B×c'×h×w -> embeddings B×A×c', and the attention."""
         x = positions_first(psi)
         weights = attention = self._asa(x)
         if hasattr(self, "w1"):

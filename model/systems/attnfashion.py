@@ -1,8 +1,8 @@
 """AttnFashion: spatial, then channel attention guided by attributes. Best effort: its sizes are not published.
 
 No parity with the paper is claimed. Guidance is added to the keys, as its figure shows; widths are ASEN's.
-State dict: ``backbone.*``, ``attr_embedding``, ``spatial_query``, ``spatial_key``, ``spatial_score``, ``channel_query``,
-``channel_reduce``, ``channel_expand``, ``head.centres``.
+State dict: ``backbone.*``, ``attr_embedding``, ``spatial_query``, ``spatial_key``, ``spatial_score``,
+``channel_query``, ``channel_reduce``, ``channel_expand``, ``head.centres``.
 """
 
 from __future__ import annotations

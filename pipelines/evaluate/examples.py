@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.manipulation import GlobalHead
+from model.manipulation import ManipulationHead
 from model.taxonomy import Taxonomy
 
 from .contact_sheet import Cell, Group, Row
@@ -47,7 +47,7 @@ def retrieval_examples(
 
 
 def manipulation_examples(
-    embedded: Embedded, head: GlobalHead, result: ManipulationResult, roles: Roles, settings: SheetSettings
+    embedded: Embedded, head: ManipulationHead, result: ManipulationResult, roles: Roles, settings: SheetSettings
 ) -> list[Group]:
     """Seeded (item, change) pairs per attribute; a hit matches all that the change asks for (5/5, say)."""
     groups = []

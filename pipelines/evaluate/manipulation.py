@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.manipulation import GlobalHead
+from model.manipulation import ManipulationHead
 
 from . import chance, metrics
 from .changes import ChangeQueries, find_changes, single_label_attributes, single_labels
@@ -75,7 +75,7 @@ class ManipulationGallery:
         own: N, the place of each item in `items`; −1 = it is not in the gallery.
     """
 
-    def __init__(self, embedded: Embedded, head: GlobalHead, attribute: int, roles: Roles) -> None:
+    def __init__(self, embedded: Embedded, head: ManipulationHead, attribute: int, roles: Roles) -> None:
         assert embedded.global_embeddings is not None, "embed with a checkpoint that has a global head"
         ids = np.asarray(embedded.item_ids, dtype=object)
         candidates = np.flatnonzero(roles.gallery[:, attribute] & embedded.known[:, attribute])
@@ -98,7 +98,7 @@ class ManipulationGallery:
 
 
 def evaluate_manipulation(
-    embedded: Embedded, head: GlobalHead, settings: ManipulationSettings | None = None, roles: Roles | None = None
+    embedded: Embedded, head: ManipulationHead, settings: ManipulationSettings | None = None, roles: Roles | None = None
 ) -> ManipulationResult:
     """Rank the gallery for every (item, single change) whose target is in it, and score.
 

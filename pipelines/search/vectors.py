@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.manipulation import GlobalHead, target_classes
+from model.manipulation import ManipulationHead, target_classes
 from pipelines.errors import RequestError
 
 from .candidates import Candidates
@@ -54,7 +54,7 @@ class QuerySource:
     candidates: Candidates
     prototypes: ClassPrototypes
     encoder: EncoderPort
-    head: GlobalHead | None
+    head: ManipulationHead | None
     has_classes: bool
     class_first: bool = True
 

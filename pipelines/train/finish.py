@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.encoder import ClassPairs, Encoder
-from model.manipulation import GlobalHead
+from model.manipulation import build_head
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems import find_system
 from pipelines.data.item_store import ItemStore
 
 from .distributed import World
@@ -75,7 +76,8 @@ def finish(settings: TrainSettings, store: ItemStore, world: World, metrics: dic
         section = settings.manipulation
         if section.width:
             torch.manual_seed(settings.seed)
-            head = GlobalHead(best.taxonomy, best.encoder.width, section.width)
+            config = find_system(best.encoder.config.system).manipulation(best.encoder.config)
+            head = build_head(config, best.taxonomy, best.encoder.width, section.width)
             head.start(prototypes)
             losses = train_head(
                 head,

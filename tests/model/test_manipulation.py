@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from model.errors import TaxonomyError
-from model.manipulation import Change, GlobalHead, Operation, target_classes
+from model.manipulation import Change, GlobalHead, HeadConfig, Operation, target_classes
 from model.prototypes import Prototypes
 
 from .networks import TAXONOMY
@@ -19,7 +19,7 @@ def carried(*classes: int) -> torch.Tensor:
 
 def head(seed: int = 0) -> GlobalHead:
     torch.manual_seed(seed)
-    result = GlobalHead(TAXONOMY, 16, 12)
+    result = GlobalHead(HeadConfig(), TAXONOMY, 16, 12)
     means = F.normalize(torch.randn(TAXONOMY.class_count, 16), dim=-1)
     result.start(Prototypes(means, None, torch.ones(TAXONOMY.class_count)))
     return result

@@ -1,4 +1,4 @@
-"""The systems without a class level, word for word and slowly: one image and one attribute at a time, every map made."""
+"""Systems without a class level, word for word and slowly: one image and attribute at a time, every map made."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from model.encoder import ClassPairs, EncoderConfig
 from model.errors import EncoderError
 from model.systems import build_encoder
 from model.systems.m3net import M3Net, pool_pairs
+from tests.model.networks import TAXONOMY, network, pictures
 
 from .literal_m3net import literal_attribute, literal_class
-from tests.model.networks import TAXONOMY, network, pictures
 
 
 def every_pair(count: int) -> ClassPairs:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from model.manipulation import Change, GlobalHead, Operation, target_classes
+from model.manipulation import Change, GlobalHead, HeadConfig, Operation, target_classes
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.evaluate import manipulation, metrics
 from pipelines.evaluate.changes import find_changes
@@ -28,7 +28,7 @@ KS = (1, 3, 8)
 def random_case(seed: int, items: int, taxonomy: Taxonomy = TAXONOMY) -> tuple[Embedded, GlobalHead]:
     """Real-valued vectors (no ties) and a head with random memory."""
     torch.manual_seed(seed)
-    head = GlobalHead(taxonomy, 8, 12).eval().requires_grad_(False)
+    head = GlobalHead(HeadConfig(), taxonomy, 8, 12).eval().requires_grad_(False)
     head.memory.copy_(torch.randn(head.memory.shape))
     embeddings = F.normalize(torch.randn(items, len(taxonomy.attributes), 8), dim=-1)
     return dataclasses.replace(
@@ -190,7 +190,7 @@ def test_the_mean_is_over_attributes() -> None:
 def test_a_head_that_answers_the_change_scores_one() -> None:
     """Two attributes, one-hot vectors, memory = the classes' own vectors: the changed query equals its target."""
     taxonomy = Taxonomy((Attribute("a", ("0", "1", "2")), Attribute("b", ("0", "1"))))
-    head = GlobalHead(taxonomy, 3, 6).eval().requires_grad_(False)
+    head = GlobalHead(HeadConfig(), taxonomy, 3, 6).eval().requires_grad_(False)
     head.project.weight.copy_(torch.eye(6))
     head.memory.copy_(torch.eye(3)[[0, 1, 2, 0, 1]])
     labels = np.array(list(itertools.product(range(3), range(2))))

@@ -21,7 +21,7 @@ from torch import nn
 
 from model.checkpoint import Checkpoint
 from model.encoder import AttributeOutput, ClassPairs, Encoder
-from model.manipulation import GlobalHead
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
@@ -111,7 +111,7 @@ def make_world(seed: int, count: int, *, has_classes: bool = True, snapshot_id: 
             part |= rng.random(part.shape) < 0.4
     torch.manual_seed(seed)
     encoder = TinyEncoder(has_classes=has_classes).eval()
-    head = GlobalHead(taxonomy, WIDTH, GLOBAL_WIDTH).eval()
+    head = GlobalHead(HeadConfig(), taxonomy, WIDTH, GLOBAL_WIDTH).eval()
     nn.init.normal_(head.memory)
     nn.init.uniform_(head.weight, 0.5, 1.5)
     ids = [f"item-{i:02d}" if i % 3 else f"ítem '{i}\" -- / {i}" for i in rng.permutation(count)]

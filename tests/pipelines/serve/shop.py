@@ -18,7 +18,7 @@ from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.encoder import EncoderConfig
-from model.manipulation import GlobalHead
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
 from model.systems.m3net import M3Net
@@ -50,7 +50,7 @@ def picture(seed: int, kind: str = "PNG") -> bytes:
 def make_checkpoint(folder: Path, seed: int, *, head: bool = True, system: str = "m3net") -> Checkpoint:
     torch.manual_seed(seed)
     encoder = M3Net(EncoderConfig(system, "resnet18", hidden=16), TAXONOMY).eval()
-    global_head = GlobalHead(TAXONOMY, encoder.width, 8) if head else None
+    global_head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8) if head else None
     unit = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
     class_level = unit.flip(0) if encoder.has_classes else None
     prototypes = Prototypes(unit, class_level, torch.ones(TAXONOMY.class_count))
