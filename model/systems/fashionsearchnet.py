@@ -77,10 +77,6 @@ class FashionSearchNet(AttributeEncoder):
         output = super().attributes(images)
         return AttributeOutput(output.embeddings, softmax_logits(output.state[0], self.taxonomy), output.state)
 
-    def rates(self, parameter: str) -> tuple[float, ...]:
-        """See `Encoder.rates`."""
-        return (1.0, 1.0)
-
     def _regions(self, psi: Tensor, activations: Tensor) -> Tensor:
         count, (height, width) = self.count, psi.shape[2:]
         whole = torch.tensor([0.0, 0.0, width, height], device=psi.device).expand(len(psi), count, 4)

@@ -67,7 +67,8 @@ class M3Net(Encoder):
 
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
         """Eq. 4–6: SCA-C_n(φ_n, m) -> sum over positions -> CCA-A(·, n) -> CCA-C_n(·, m)."""
-        assert self.has_classes
+        if not self.has_classes:
+            return super().classes(output, pairs)
         psi, attention = output.state[0], output.state[1] if self.has_attributes else None
         attribute = self.attribute_of_class[pairs.class_index]
         weights = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]  # K×S

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from model.encoder import EncoderConfig
-from model.systems import SYSTEMS, build_encoder
-from model.systems.agman import AGMAN
+from model.systems import SYSTEMS, build_encoder, build_objective
+from model.systems.agman import AGMAN, AGMANObjective
 from model.systems.asen import ASEN
 from model.systems.asen_pp import ASENpp, attention_boxes
 from model.systems.asen_v2 import ASENv2
@@ -166,3 +166,10 @@ def test_gradients_by_finite_differences() -> None:
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+
+
+def test_weights_of_agmans_losses_are_learned_unless_switched_off() -> None:
+    for switches, learned in (((), True), (("without_weights",), False)):
+        objective = build_objective(SYSTEMS["agman"].losses, encoder("agman", *switches))
+        assert isinstance(objective, AGMANObjective)
+        assert objective.log_variance.tolist() == [0, 0] and objective.log_variance.requires_grad is learned
