@@ -25,6 +25,7 @@ from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
+from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .retrieval import evaluate_retrieval
 from .roles import ROLES, Roles
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings.save(settings.out / "settings.json")
     report, sheets = evaluate(settings)
     tables.show(report.tables())
-    print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}")
+    print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}, {settings.out / FILE}")
     if sheets:
         print(f"contact sheets: {', '.join(map(str, sheets))}")
     return 0
@@ -92,6 +93,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         else evaluate_manipulation(embedded, checkpoint.head, settings.manipulation, roles),
     )
     report.save(settings.out)
+    save_queries(query_table(embedded, report.retrieval, report.multilabel, report.manipulation), settings.out)
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 

@@ -23,6 +23,7 @@ from pipelines.data.taxonomy import build_taxonomy
 from pipelines.evaluate.__main__ import evaluate, main
 from pipelines.evaluate.embedded import Embedded, embed
 from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.query_table import of_task, read_queries
 from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.evaluate.roles import leave_one_out
 from pipelines.evaluate.settings import EvaluateSettings
@@ -58,6 +59,9 @@ def test_writes_figures_tables_and_sheets(
     manipulated = evaluate_manipulation(embedded, checkpoint.head)
     assert manipulated.single_mean is not None
     assert report["manipulation"]["replaced_mean"]["values"] == pytest.approx(dict(manipulated.single_mean.values))
+    queries = of_task(read_queries(out), "retrieval")
+    assert queries["MAP@all"].to_numpy().mean() == pytest.approx(result.overall.map)
+    assert len(queries) == result.overall.queries
     assert json.loads((out / "settings.json").read_text()) == report["settings"]
     printed, text = capsys.readouterr().out, (out / "report.md").read_text()
     assert printed.count("| random") == text.count("| random") > 4
