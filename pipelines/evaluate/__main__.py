@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from PIL import Image
 
@@ -27,9 +28,11 @@ from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
 from .query_table import FILE, query_table, save_queries
 from .report import Report
+from .reranking import evaluate_reranking
 from .retrieval import evaluate_retrieval
-from .roles import ROLES, Roles
+from .roles import ROLES, Roles, own_roles
 from .settings import EvaluateSettings
+from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
 
 
 @command("duet evaluate", DuetError)
@@ -66,12 +69,19 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
     for problem in store.problems():
         _say(problem)
+    # Before the long part, so that a fault in them is said at once.
+    own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
+    if foreign:
+        _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
+    triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
     with progress("embedding", len(store)) as advance:
         embedded = embed(
             checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
             device=device, progress=advance,
         )  # fmt: skip
-    roles = ROLES[settings.retrieval.roles](embedded)
+    if triplets is None and settings.triplets.count:
+        triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
+    roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     report = Report(
         system=encoder.config.system if isinstance(encoder, M3Net) else type(encoder).__name__,
@@ -91,10 +101,23 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         manipulation=None
         if checkpoint.head is None
         else evaluate_manipulation(embedded, checkpoint.head, settings.manipulation, roles),
+        triplets=None if triplets is None else _triplet_accuracy(embedded, triplets),
+        reranking=evaluate_reranking(embedded, settings.reranking, settings.retrieval, roles)
+        if settings.reranking.ks
+        else None,
     )
     report.save(settings.out)
-    save_queries(query_table(embedded, report.retrieval, report.multilabel, report.manipulation), settings.out)
+    queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
+    save_queries(queries, settings.out)
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
+
+
+def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:
+    result = evaluate_triplets(embedded, triplets)
+    for count, what in ((result.unknown_items, "items"), (result.unknown_attributes, "attributes")):
+        if count:
+            _say(f"{count:,} triplets are left out: they are of {what} that are not evaluated")
+    return result
 
 
 def _save_sheets(

@@ -88,8 +88,14 @@ def resample(values: Floats, items: Counts, groups: Counts, *, resamples: int = 
     for counts in draws(clusters, resamples, seed):
         drawn = counts.astype(np.float64)
         rows.append(_means((drawn @ sums).reshape(-1, width, scores), drawn @ number))
-    point = _means(sums.sum(0).reshape(1, width, scores), number.sum(0)[None])[0]
-    return Means(point, np.concatenate(rows))
+    return Means(group_means(values, groups), np.concatenate(rows))
+
+
+def group_means(values: Floats, groups: Counts) -> Floats:
+    """Q×V scores of queries in groups 0..G−1 -> (G + 2)×V: each group's mean, that of all queries, that of groups."""
+    sums = np.stack([np.bincount(groups, column) for column in values.T], 1)
+    result: Floats = _means(sums[None], np.bincount(groups)[None].astype(np.float64))[0]
+    return result
 
 
 def draws(clusters: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:

@@ -24,12 +24,13 @@ from pipelines.errors import DuetError
 from .embedded import Embedded
 from .manipulation import ManipulationResult
 from .multilabel import MultiLabelScores
+from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Scores
 
 FILE = "queries.parquet"
 RANDOM = "random "  # before a measure's name
-TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation")
+TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", "reranking")
 _SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -47,7 +48,8 @@ def query_table(
     embedded: Embedded,
     retrieval: RetrievalResult,
     multilabel: Mapping[tuple[str, int], MultiLabelScores],
-    manipulation: ManipulationResult | None,
+    manipulation: ManipulationResult | None = None,
+    reranking: RerankingResult | None = None,
 ) -> pa.Table:
     """The queries of all tasks, in one table."""
     blocks = [_block(embedded, "retrieval", name, scores) for name, scores in retrieval.attributes.items()]
@@ -59,6 +61,8 @@ def query_table(
         blocks += [
             _block(embedded, "multilabel manipulation", name, part.scores) for name, part in manipulation.multi.items()
         ]
+    if reranking is not None:
+        blocks += [_block(embedded, "reranking", name, scores) for name, scores in reranking.attributes.items()]
     return pa.concat_tables([_SCHEMA.empty_table(), *blocks], promote_options="default")
 
 

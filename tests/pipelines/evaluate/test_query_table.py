@@ -14,6 +14,7 @@ from pipelines.errors import DuetError
 from pipelines.evaluate.manipulation import evaluate_manipulation
 from pipelines.evaluate.multilabel import evaluate_multilabel
 from pipelines.evaluate.query_table import FILE, TASKS, measures, of_task, query_table, read_queries, save_queries
+from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.evaluate.scores import Scores
 from pipelines.evaluate.settings import RetrievalSettings
@@ -40,12 +41,14 @@ def test_every_query_of_every_task_is_a_row() -> None:
     retrieval = evaluate_retrieval(embedded, RetrievalSettings(ks=(3,)))
     multilabel = evaluate_multilabel(embedded, retrieval=RetrievalSettings(ks=(3,)))
     manipulation = evaluate_manipulation(embedded, head)
-    table = query_table(embedded, retrieval, multilabel, manipulation)
+    reranking = evaluate_reranking(embedded)
+    table = query_table(embedded, retrieval, multilabel, manipulation, reranking)
     assert pc.unique(table["task"]).to_pylist() == list(TASKS)
     parts = {
         **{("retrieval", name): scores for name, scores in retrieval.attributes.items()},
         **{("manipulation", name): part.scores for name, part in manipulation.single.items()},
         **{("multilabel manipulation", name): part.scores for name, part in manipulation.multi.items()},
+        **{("reranking", name): scores for name, scores in reranking.attributes.items()},
     }
     for (task, name), scores in parts.items():
         rows = of_task(table, task)
@@ -65,14 +68,14 @@ def test_every_query_of_every_task_is_a_row() -> None:
 
 def test_an_evaluation_without_queries_has_an_empty_table(tmp_path: Path) -> None:
     embedded = random_embedded(0, 5, unknown=1.0)
-    save_queries(query_table(embedded, evaluate_retrieval(embedded), {}, None), tmp_path)
+    save_queries(query_table(embedded, evaluate_retrieval(embedded), {}), tmp_path)
     assert len(read_queries(tmp_path)) == 0
 
 
 def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
     embedded = random_embedded(0, 20)
     result = evaluate_retrieval(embedded, RetrievalSettings(relevance="any"))
-    table = query_table(embedded, result, evaluate_multilabel(embedded), None)
+    table = query_table(embedded, result, evaluate_multilabel(embedded))
     save_queries(table, tmp_path)
     assert read_queries(tmp_path).equals(table) and [path.name for path in tmp_path.iterdir()] == [FILE]
     assert "class" in table.schema.names and of_task(table, "retrieval")["class"].null_count > 0
