@@ -21,6 +21,7 @@ from pipelines.data.progress import progress
 from pipelines.errors import DuetError, ManifestError
 
 from . import tables
+from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
@@ -37,7 +38,10 @@ from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_tr
 
 @command("duet evaluate", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and say where the report lies."""
+    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` first, compare evaluations."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["compare"]:
+        return compare(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
     settings.out.mkdir(parents=True, exist_ok=True)
     settings.save(settings.out / "settings.json")

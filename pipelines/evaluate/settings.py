@@ -86,7 +86,10 @@ class SheetSettings(Section):
 
 
 class EvaluateSettings(Settings):
-    """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets."""
+    """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets.
+
+    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side; see its --help.
+    """
 
     checkpoint: Path
     """Folder of the checkpoint."""
