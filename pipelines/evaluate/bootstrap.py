@@ -93,7 +93,7 @@ def resample(values: Floats, items: Counts, groups: Counts, *, resamples: int = 
 
 def group_means(values: Floats, groups: Counts) -> Floats:
     """Q×V scores of queries in groups 0..G−1 -> (G + 2)×V: each group's mean, that of all queries, that of groups."""
-    sums = np.stack([np.bincount(groups, column) for column in values.T], 1)
+    sums = np.asarray(np.stack([np.bincount(groups, column) for column in values.T], 1), np.float64)
     result: Floats = _means(sums[None], np.bincount(groups)[None].astype(np.float64))[0]
     return result
 
