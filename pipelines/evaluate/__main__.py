@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 from PIL import Image
 
@@ -19,26 +20,33 @@ from pipelines.data.progress import progress
 from pipelines.errors import DuetError, ManifestError
 
 from . import tables
+from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
+from .query_table import FILE, query_table, save_queries
 from .report import Report
+from .reranking import evaluate_reranking
 from .retrieval import evaluate_retrieval
-from .roles import ROLES, Roles
+from .roles import ROLES, Roles, own_roles
 from .settings import EvaluateSettings
+from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
 
 
 @command("duet evaluate", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and say where the report lies."""
+    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` first, compare evaluations."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv[:1] == ["compare"]:
+        return compare(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
     settings.out.mkdir(parents=True, exist_ok=True)
     settings.save(settings.out / "settings.json")
     report, sheets = evaluate(settings)
     tables.show(report.tables())
-    print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}")
+    print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}, {settings.out / FILE}")
     if sheets:
         print(f"contact sheets: {', '.join(map(str, sheets))}")
     return 0
@@ -64,12 +72,19 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
     for problem in store.problems():
         _say(problem)
+    # Before the long part, so that a fault in them is said at once.
+    own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
+    if foreign:
+        _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
+    triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
     with progress("embedding", len(store)) as advance:
         embedded = embed(
             checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
             device=device, progress=advance,
         )  # fmt: skip
-    roles = ROLES[settings.retrieval.roles](embedded)
+    if triplets is None and settings.triplets.count:
+        triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
+    roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     report = Report(
         system=encoder.config.label,
@@ -89,9 +104,23 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         manipulation=None
         if checkpoint.head is None
         else evaluate_manipulation(embedded, checkpoint.head, settings.manipulation, roles),
+        triplets=None if triplets is None else _triplet_accuracy(embedded, triplets),
+        reranking=evaluate_reranking(embedded, settings.reranking, settings.retrieval, roles)
+        if settings.reranking.ks
+        else None,
     )
     report.save(settings.out)
+    queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
+    save_queries(queries, settings.out)
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
+
+
+def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:
+    result = evaluate_triplets(embedded, triplets)
+    for count, what in ((result.unknown_items, "items"), (result.unknown_attributes, "attributes")):
+        if count:
+            _say(f"{count:,} triplets are left out: they are of {what} that are not evaluated")
+    return result
 
 
 def _save_sheets(

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .figures import figures, manipulation_figures, retrieval_figures, triplet_figures
 from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
+from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Summary, summarise
 from .settings import EvaluateSettings
-from .tables import Table, markdown, side_by_side
+from .tables import Table, markdown, percent, side_by_side
+from .triplets import TripletAccuracy
 
-FORMAT = 1
+FORMAT = 2
 DENOMINATORS = {"min": "min(R, K)", "all": "R", "hits": "the hits among the first K"}
 RELEVANCE = {
     "class": "one query per item and class; relevant: carries that class",
@@ -36,7 +38,8 @@ class Report:
         data: facts about the items.
         settings: of the run.
         has_classes: whether the encoder has a class level.
-        retrieval, multilabel, manipulation: the results; no manipulation without a global head.
+        retrieval, multilabel, manipulation, triplets, reranking: the results; no manipulation without a global head,
+            and None for what was not asked for.
     """
 
     system: str
@@ -47,27 +50,30 @@ class Report:
     retrieval: RetrievalResult
     multilabel: Mapping[tuple[str, int], MultiLabelScores]
     manipulation: ManipulationResult | None
+    triplets: TripletAccuracy | None = None
+    reranking: RerankingResult | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, in 0..1; null where there was no query."""
-        retrieval = {
-            "attributes": {name: _figures(summary) for name, summary in self.retrieval.summaries.items()},
-            "overall": _figures(self.retrieval.overall),
-            "macro": _figures(self.retrieval.macro),
-        }
         zero = self.settings.retrieval.zero
         multilabel = [
-            {"attribute": name, "classes": size, "available": part.available, **_figures(summarise(part.scores, zero))}
+            {"attribute": name, "classes": size, "available": part.available, **figures(summarise(part.scores, zero))}
             for (name, size), part in self.multilabel.items()
         ]
+        reranking = None
+        if self.reranking is not None:
+            reranking = {name: figures(summary) for name, summary in self.reranking.summaries.items()}
         return {
             "format": FORMAT,
+            "system": self.system,
             "model": dict(self.model),
             "data": dict(self.data),
             "settings": self.settings.model_dump(mode="json"),
-            "retrieval": retrieval,
+            "retrieval": retrieval_figures(self.retrieval),
             "multilabel": multilabel,
-            "manipulation": None if self.manipulation is None else _manipulation(self.manipulation),
+            "manipulation": None if self.manipulation is None else manipulation_figures(self.manipulation),
+            "triplets": None if self.triplets is None else triplet_figures(self.triplets),
+            "reranking": reranking,
         }
 
     def tables(self) -> list[Table]:
@@ -99,6 +105,10 @@ class Report:
                         "Manipulation, one class added or removed", share, multi, self.manipulation.multi_mean
                     )
                 )
+        if self.reranking is not None:
+            tables.append(self._reranking_table(self.reranking))
+        if self.triplets is not None and len(self.triplets):
+            tables.append(self._triplet_table(self.triplets))
         return tables
 
     def to_markdown(self) -> str:
@@ -117,7 +127,8 @@ class Report:
 
     def _retrieval_table(self) -> Table:
         settings, result = self.settings.retrieval, self.retrieval
-        notes = [f"{settings.roles}; {RELEVANCE[settings.relevance]}"]
+        roles = "the data set's own roles" if self.settings.roles else settings.roles
+        notes = [f"{roles}; {RELEVANCE[settings.relevance]}"]
         if settings.classes == "given":
             notes.append("the query's classes are GIVEN: a hint that a search by picture does not get")
         else:
@@ -142,6 +153,23 @@ class Report:
         )
         return side_by_side(title, [note], self.system, [*columns, ("mean", mean, _of(total, available))])
 
+    def _reranking_table(self, result: RerankingResult) -> Table:
+        space = "mean attribute" if self.manipulation is None else "global"
+        notes = [f"the first K by {space} embeddings, before and after the attribute reorders them", *self._cut_notes()]
+        columns = [(name, summary, f"{summary.queries:,}") for name, summary in result.summaries.items()]
+        return side_by_side("Re-ranking by one attribute", notes, self.system, columns)
+
+    def _triplet_table(self, result: TripletAccuracy) -> Table:
+        drawn = "drawn from the labels, each pair of classes as often as any other"
+        file = self.settings.triplets.file
+        note = f"nearer to the positive than to the negative, strictly; triplets {f'of {file}' if file else drawn}"
+        rows = (
+            ("accuracy", "random", *["50.00"] * (len(result.attributes) + 1)),
+            ("accuracy", self.system, *(percent(v) for _, v in result.attributes.values()), percent(result.overall)),
+            ("triplets", "", *(f"{count:,}" for count, _ in result.attributes.values()), f"{len(result):,}"),
+        )
+        return Table("Triplet accuracy", (note,), ("%", "", *result.attributes, "overall"), rows)
+
     def _cut_notes(self) -> list[str]:
         settings = self.settings.retrieval
         kept = "count as 0" if settings.zero == "keep" else "are left out"
@@ -151,31 +179,6 @@ class Report:
 
 def _fact(value: Any) -> str:
     return ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, Mapping) else str(value)
-
-
-def _manipulation(result: ManipulationResult) -> dict[str, Any]:
-    def figures(parts: Mapping[str, ManipulationScores]) -> dict[str, Any]:
-        return {name: {"available": part.queries.available, **_figures(part.summary)} for name, part in parts.items()}
-
-    return {
-        "replaced": figures(result.single),
-        "replaced_mean": _figures(result.single_mean) if result.single_mean else None,
-        "added_or_removed": figures(result.multi),
-        "added_or_removed_mean": _figures(result.multi_mean) if result.multi_mean else None,
-    }
-
-
-def _figures(summary: Summary) -> dict[str, Any]:
-    def known(values: Mapping[str, float]) -> dict[str, float | None]:
-        return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-    return {
-        "queries": summary.queries,
-        "without_relevant": summary.without_relevant,
-        "values": known(summary.values),
-        "random": known(summary.chance),
-        "ceiling": known(summary.ceiling),
-    }
 
 
 def _of(number: int, available: int) -> str:

@@ -69,7 +69,8 @@ class AttributeQueries:
         queries = np.flatnonzero(roles.query[:, attribute] & known)
         self._per_class = settings.relevance == "class" or not embedded.taxonomy.attributes[attribute].multi_label
         if self._per_class:
-            row, local = np.nonzero(carried[queries])
+            about = carried if roles.asked is None else carried & roles.asked[:, self._span]
+            row, local = np.nonzero(about[queries])
             self.item: Counts = queries[row]
             self.class_index: Counts = local + self._span.start
         else:

@@ -55,6 +55,25 @@ class ManipulationSettings(Section):
     """Of the sample."""
 
 
+class TripletSettings(Section):
+    """Triplet accuracy: how often an anchor is nearer to its positive than to its negative."""
+
+    file: Path | None = None
+    """Parquet with the columns attribute, anchor, positive, negative (item ids) and perhaps split; default: triplets
+    drawn from the labels, each pair of classes as often as any other."""
+    count: int = Field(default=5_000, ge=0)
+    """Triplets drawn per attribute where no file is given; 0 = none."""
+    seed: int = 0
+    """Of the draw."""
+
+
+class RerankingSettings(Section):
+    """A general ranking, whose first K one attribute then reorders."""
+
+    ks: tuple[Positive, ...] = (20, 100)
+    """K; none: no re-ranking."""
+
+
 class SheetSettings(Section):
     """Contact sheets: pictures of queries with their nearest items."""
 
@@ -67,14 +86,17 @@ class SheetSettings(Section):
 
 
 class EvaluateSettings(Settings):
-    """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets."""
+    """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets.
+
+    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side; see its --help.
+    """
 
     checkpoint: Path
     """Folder of the checkpoint."""
     manifest: list[str] = Field(min_length=1)
     """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
     out: Path
-    """Folder for report.json, report.md, settings.json and the contact sheets."""
+    """Folder for report.json, report.md, queries.parquet, settings.json and the contact sheets."""
     split: str = "test"
     """Rows of the manifest; one without a column 'split' is evaluated whole."""
     roots: list[str] = Field(default=[])
@@ -87,12 +109,19 @@ class EvaluateSettings(Settings):
     """cpu, cuda, cuda:1, …; auto: a GPU if there is one."""
     threshold: float | None = Field(default=None, gt=0, lt=1)
     """γ for predicted classes of multi-label attributes; default: the checkpoint's."""
+    roles: Path | None = None
+    """The data set's own roles, in place of retrieval.roles: Parquet with the columns item_id, attribute, role (query
+    or gallery) and perhaps class, which a query is then about."""
     retrieval: RetrievalSettings = RetrievalSettings()
     """Attribute-specific retrieval."""
     multilabel: MultiLabelSettings = MultiLabelSettings()
     """Retrieval by sets of classes."""
     manipulation: ManipulationSettings = ManipulationSettings()
     """Retrieval of an item with one class changed."""
+    triplets: TripletSettings = TripletSettings()
+    """Triplet accuracy."""
+    reranking: RerankingSettings = RerankingSettings()
+    """A general ranking reordered by one attribute."""
     sheet: SheetSettings = SheetSettings()
     """Contact sheets."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -24,9 +25,13 @@ from pipelines.data.taxonomy import build_taxonomy
 from pipelines.evaluate.__main__ import evaluate, main
 from pipelines.evaluate.embedded import Embedded, embed
 from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.query_table import of_task, read_queries
+from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.evaluate.roles import leave_one_out
+from pipelines.evaluate.scores import CURVE
 from pipelines.evaluate.settings import EvaluateSettings
+from pipelines.evaluate.triplets import draw_triplets, evaluate_triplets
 
 from . import slow_metrics as slow
 from .random_sets import slow_retrieval
@@ -59,6 +64,14 @@ def test_writes_figures_tables_and_sheets(
     manipulated = evaluate_manipulation(embedded, checkpoint.head)
     assert manipulated.single_mean is not None
     assert report["manipulation"]["replaced_mean"]["values"] == pytest.approx(dict(manipulated.single_mean.values))
+    queries = of_task(read_queries(out), "retrieval")
+    assert queries["MAP@all"].to_numpy().mean() == pytest.approx(result.overall.map)
+    assert len(queries) == result.overall.queries
+    reranked = evaluate_reranking(embedded).summaries["overall"]
+    assert report["reranking"]["overall"]["values"] == pytest.approx(dict(reranked.values))
+    accuracy = evaluate_triplets(embedded, draw_triplets(embedded, 5_000))
+    assert report["triplets"]["overall"] == {"triplets": 15_000, "accuracy": pytest.approx(accuracy.overall)}
+    assert report["system"] == "m3net" and len(report["retrieval"]["curves"]["overall"]["MAP"]) == len(CURVE)
     assert json.loads((out / "settings.json").read_text()) == report["settings"]
     printed, text = capsys.readouterr().out, (out / "report.md").read_text()
     assert printed.count("| random") == text.count("| random") > 4
@@ -134,6 +147,30 @@ def test_plain_text_columns_are_labels_where_the_taxonomy_names_them(
     assert "–" in by_csv.to_markdown()
 
 
+def test_the_sets_own_roles_and_triplets(
+    checkpoint_folder: Path, catalogue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row for row in pq.read_table(catalogue).to_pylist() if row["shape"]]
+    here, there = ([row["item_id"] for row in rows if row["split"] == split] for split in ("test", "train"))
+    listed = [(one, "query" if n < 5 else "gallery") for n, one in enumerate(here)] + [(there[0], "query")]
+    names = {"item_id": [one for one, _ in listed], "attribute": ["shape"] * len(listed)}
+    pq.write_table(pa.table({**names, "role": [role for _, role in listed]}), tmp_path / "roles.parquet")
+    columns = {"attribute": ["shape"] * 4, "anchor": [*here[:3], there[0]], "positive": here[1:5]}
+    triplets = pa.table({**columns, "negative": here[2:6], "split": ["test", "test", "val", "test"]})
+    pq.write_table(triplets, tmp_path / "triplets.parquet")
+    more = ["--roles", str(tmp_path / "roles.parquet"), "--triplets.file", str(tmp_path / "triplets.parquet")]
+    out = tmp_path / "out"
+    assert main(arguments(checkpoint_folder, catalogue, out, "--sheet.rows", "0", "--reranking.ks", "[]", *more)) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["retrieval"]["attributes"]["shape"]["queries"] == report["retrieval"]["overall"]["queries"] == 5
+    assert set(of_task(read_queries(out), "retrieval")["gallery"].to_pylist()) == {len(here) - 5}
+    assert report["triplets"]["attributes"]["shape"]["triplets"] == 2 and report["triplets"]["unknown_items"] == 1
+    assert report["reranking"] is None
+    said = capsys.readouterr()
+    assert "1 rows are of other items" in said.err and "1 triplets are left out" in said.err
+    assert "the data set's own roles" in said.out
+
+
 def settings(checkpoint: Path, manifest: Path, out: Path, **more: object) -> EvaluateSettings:
     out.mkdir()
     return EvaluateSettings(
@@ -164,6 +201,8 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
         (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
         (("--manifest", "nowhere.parquet"), "nowhere.parquet"),
+        (("--roles", "nowhere.parquet"), "nowhere.parquet: not there"),
+        (("--triplets.file", "nowhere.parquet"), "nowhere.parquet: not there"),
     ],
 )
 def test_faults_of_the_user_are_one_line(

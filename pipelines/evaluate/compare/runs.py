@@ -1,0 +1,140 @@
+"""Runs: evaluations from their folders, whether they may be compared, and which are seeds of one system."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.errors import DuetError
+
+from ..query_table import TASKS, of_task, read_queries
+from ..report import FORMAT
+
+_SAME = ("denominator", "zero")  # what the queries themselves do not show
+
+
+@dataclass(frozen=True)
+class Run:
+    """One evaluation.
+
+    Attributes:
+        folder: that it wrote.
+        system: what was evaluated; names the hint where the query's classes were given.
+        report: its ``report.json``.
+        queries: its ``queries.parquet``.
+    """
+
+    folder: Path
+    system: str
+    report: dict[str, Any]
+    queries: pa.Table
+
+
+@dataclass(frozen=True)
+class System:
+    """A row of the tables: a name, and the runs (seeds) that it is the mean of."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+def load_run(folder: Path) -> Run:
+    """Read an evaluation's folder. Raises `DuetError` where it is none, or one of an older version."""
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DuetError(f"{path}: {error.strerror}; a RUN is a folder that `duet evaluate --out` wrote") from error
+    except ValueError as error:
+        raise DuetError(f"{path}: not the report of an evaluation ({error})") from error
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise DuetError(f"{path}: not a report of this version; run `duet evaluate` again")
+    given = report["settings"]["retrieval"]["classes"] == "given"
+    return Run(folder, report["system"] + (" (classes given)" if given else ""), report, read_queries(folder))
+
+
+def check_comparable(runs: Sequence[Run]) -> None:
+    """Raise `DuetError` unless all runs ask the same queries of the same galleries, and count them the same way."""
+    first = runs[0]
+    for run in runs[1:]:
+        for name in _SAME:
+            mine, theirs = (one.report["settings"]["retrieval"][name] for one in (run, first))
+            if mine != theirs:
+                raise DuetError(
+                    f"{run.folder}: --retrieval.{name} is {mine!r}, but {theirs!r} in {first.folder}; "
+                    "evaluate both in the same way"
+                )
+    for task in TASKS:
+        parts = [(run, of_task(run.queries, task)) for run in runs]
+        having = [(run, part) for run, part in parts if len(part)]
+        if task == "retrieval" and len(having) < len(runs):
+            empty = next(run for run, part in parts if not len(part))
+            raise DuetError(f"{empty.folder}: has no query of retrieval, so there is nothing to compare")
+        for run, part in having[1:]:
+            if fault := _difference(part, having[0][1]):
+                raise DuetError(f"{run.folder}: not comparable with {having[0][0].folder}: of {task}, {fault}")
+
+
+def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
+    """The systems, in the order of their first runs.
+
+    Args:
+        runs: at least one.
+        each: every run is a system of its own, named after its folder where several have one name.
+
+    Raises:
+        DuetError: two runs to be joined are of one checkpoint: that is no second seed.
+    """
+    count = Counter(run.system for run in runs)
+    if each:
+        short = Counter((run.system, run.folder.name) for run in runs)
+        names = [run.folder.name if short[run.system, run.folder.name] == 1 else str(run.folder) for run in runs]
+        return [
+            System(run.system if count[run.system] == 1 else f"{run.system}, {name}", (run,))
+            for run, name in zip(runs, names, strict=True)
+        ]
+    systems = []
+    for name in count:
+        own = [run for run in runs if run.system == name]
+        seen: dict[str, Run] = {}
+        for run in own:
+            digest = run.report["model"]["digest"]
+            if digest in seen:
+                both = f"{seen[digest].folder} and {run.folder}"
+                raise DuetError(f"{both} are of one checkpoint of {name}: give one, or --each")
+            seen[digest] = run
+        systems.append(System(name, tuple(own)))
+    return systems
+
+
+def _difference(mine: pa.Table, theirs: pa.Table) -> str | None:
+    """What tells the queries of a task apart, in words; None if nothing does."""
+    asked, place = ("attribute", "item_id", "class", "set"), ("gallery", "relevant")
+    if len(mine) == len(theirs) and all(mine[name].equals(theirs[name]) for name in asked):
+        if all(mine[name].equals(theirs[name]) for name in place):
+            return None
+        for one, other in zip(mine.to_pylist(), theirs.to_pylist(), strict=True):
+            if any(one[name] != other[name] for name in place):
+                sizes = [f"{row['gallery']:,} candidates, {row['relevant']:,} relevant" for row in (one, other)]
+                return f"the query {_words(one)} has {sizes[0]} here and {sizes[1]} there"
+    here, there = (Counter(_words(row) for row in part.select(asked).to_pylist()) for part in (mine, theirs))
+    more, fewer = here - there, there - here
+    if not more and not fewer:
+        return "the same queries stand in another order, as the encoders' classes do"
+    lines = [
+        f"{sum(only.values()):,} queries are asked {where} only, such as {next(iter(only))}"
+        for only, where in ((more, "here"), (fewer, "there"))
+        if only
+    ]
+    return "; ".join(lines)
+
+
+def _words(row: dict[str, Any]) -> str:
+    about = [row["class"]] if row["class"] else row["set"] or []
+    return f"({', '.join([row['attribute'], row['item_id'], *about])})"

@@ -1,0 +1,31 @@
+"""Settings of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from cluster.settings import Settings
+
+
+class CompareSettings(Settings):
+    """Put evaluations of the same items side by side: tables with intervals, paired differences, curves, classes."""
+
+    runs: CliPositionalArg[Annotated[list[Path], Field(min_length=1)]]
+    """Folders that `duet evaluate --out` wrote; the others are compared with the first. Runs of one system (of several
+    seeds) make one row."""
+    out: Path
+    """Folder for compare.md, compare.csv and compare.html."""
+    each: bool = False
+    """A row for every run, also where several are of one system."""
+    published: Literal["fashionai", "darn", "deepfashion"] | None = None
+    """The data set that was evaluated, if it is this one: adds what the papers report for it."""
+    level: float = Field(default=0.95, gt=0, lt=1)
+    """Of the intervals."""
+    resamples: int = Field(default=2000, ge=100)
+    """Draws of the bootstrap."""
+    seed: int = Field(default=0, ge=0)
+    """Of the draws."""

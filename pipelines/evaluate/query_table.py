@@ -1,0 +1,124 @@
+"""Every query with its scores, a row each: what intervals and comparisons of systems are made of.
+
+Columns: ``task`` (of `TASKS`), ``attribute``, ``item_id``, ``class`` (what the query is about; of a manipulation, the
+class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for),
+``gallery`` (candidates), ``relevant`` (R), then every measure, and as ``random <measure>`` what chance scores there;
+null in the rows of a task that has no such measure. The rows of a task and attribute stand by item id.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from model.taxonomy import Taxonomy
+from pipelines.errors import DuetError
+
+from .embedded import Embedded
+from .manipulation import ManipulationResult
+from .multilabel import MultiLabelScores
+from .reranking import RerankingResult
+from .retrieval import RetrievalResult
+from .scores import Scores
+
+FILE = "queries.parquet"
+RANDOM = "random "  # before a measure's name
+TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", "reranking")
+_SCHEMA = pa.schema(
+    [
+        ("task", pa.string()),
+        ("attribute", pa.string()),
+        ("item_id", pa.string()),
+        ("class", pa.string()),
+        ("set", pa.list_(pa.string())),
+        ("gallery", pa.int64()),
+        ("relevant", pa.int64()),
+    ]
+)
+
+
+def query_table(
+    embedded: Embedded,
+    retrieval: RetrievalResult,
+    multilabel: Mapping[tuple[str, int], MultiLabelScores],
+    manipulation: ManipulationResult | None = None,
+    reranking: RerankingResult | None = None,
+) -> pa.Table:
+    """The queries of all tasks, in one table."""
+    blocks = [_block(embedded, "retrieval", name, scores) for name, scores in retrieval.attributes.items()]
+    for (name, _), part in multilabel.items():
+        sets = _names(embedded.taxonomy, name, part.condition)
+        blocks.append(_block(embedded, "multilabel", name, part.scores, sets))
+    if manipulation is not None:
+        blocks += [_block(embedded, "manipulation", name, part.scores) for name, part in manipulation.single.items()]
+        blocks += [
+            _block(embedded, "multilabel manipulation", name, part.scores) for name, part in manipulation.multi.items()
+        ]
+    if reranking is not None:
+        blocks += [_block(embedded, "reranking", name, scores) for name, scores in reranking.attributes.items()]
+    return pa.concat_tables([_SCHEMA.empty_table(), *blocks], promote_options="default")
+
+
+def save_queries(table: pa.Table, folder: Path) -> None:
+    """Write ``queries.parquet`` into an evaluation's folder, at once."""
+    temporary = folder / f".{FILE}.{os.getpid()}"
+    pq.write_table(table, temporary, compression="zstd")
+    temporary.replace(folder / FILE)
+
+
+def read_queries(folder: Path) -> pa.Table:
+    """The queries of an evaluation, from its folder.
+
+    Raises:
+        DuetError: it has none, or the file is not such a table.
+    """
+    path = folder / FILE
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DuetError(f"{path}: not there; `duet evaluate --out {folder}` writes it") from None
+    except (OSError, pa.ArrowException) as error:
+        raise DuetError(f"{path}: cannot be read ({error})") from error
+    if not table.schema.names[: len(_SCHEMA)] == _SCHEMA.names:
+        raise DuetError(f"{path}: not a table of queries; its columns are {', '.join(table.schema.names)}")
+    return table
+
+
+def of_task(table: pa.Table, task: str) -> pa.Table:
+    """The rows of one task, with the measures that it has."""
+    assert task in TASKS, task
+    rows = table.filter(pc.equal(table["task"], task))
+    keep = [name for name in rows.schema.names if name in _SCHEMA.names or rows[name].null_count < len(rows)]
+    return rows.select(keep)
+
+
+def measures(table: pa.Table) -> list[str]:
+    """Names of the columns of scores."""
+    return [name for name in table.schema.names if name not in _SCHEMA.names and not name.startswith(RANDOM)]
+
+
+def _block(
+    embedded: Embedded, task: str, attribute: str, scores: Scores, sets: Sequence[list[str]] | None = None
+) -> pa.Table:
+    ids = [embedded.item_ids[item] for item in scores.item.tolist()]
+    about = [None if m < 0 else embedded.taxonomy.class_name(m)[1] for m in scores.class_index.tolist()]
+    columns = [[task] * len(ids), [attribute] * len(ids), ids, about, [None] * len(ids) if sets is None else sets]
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=False)]
+    table = pa.table([*arrays, pa.array(scores.gallery), pa.array(scores.relevant)], schema=_SCHEMA)
+    for name, values in scores.values.items():
+        table = table.append_column(name, pa.array(values))
+    for name, values in scores.chance.items():
+        table = table.append_column(RANDOM + name, pa.array(values))
+    return table.take(np.argsort(np.asarray(ids, dtype=object), kind="stable"))
+
+
+def _names(taxonomy: Taxonomy, attribute: str, condition: NDArray[np.bool_]) -> list[list[str]]:
+    classes = taxonomy.attributes[taxonomy.position(attribute)].classes
+    return [[classes[m] for m in np.flatnonzero(row)] for row in condition]
