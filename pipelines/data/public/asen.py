@@ -145,7 +145,10 @@ def _pairs(text: str, count: int, pair: Callable[[int, int], tuple[str, str]]) -
 
 
 def _classes(place: Place, here: Place, name: str, journal: Journal) -> _Classes:
-    path = place.optional("meta.json", "../meta.json") or here.file("meta.json")
+    metas = here.path.parent / "meta.json", here.path / "meta.json"
+    path = next((path for path in metas if path.is_file()), None)
+    if path is None:
+        raise here.missing(*metas)
     attributes, sizes, values = _meta(path, name, journal)
     cloth_path = here.optional(*FILES) or place.optional(*FILES)
     if cloth_path is None and here.optional("label_valid.txt", "label_test.txt"):

@@ -32,6 +32,8 @@ def whole_folder(out: Path) -> Iterator[Path]:
         temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not out.exists():
+            old.rename(out)
         shutil.rmtree(old, ignore_errors=True)
 
 

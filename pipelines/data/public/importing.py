@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def import_set(data_set: AnyDataSet, settings: ImportSettings) -> Imported:
     Raises:
         ManifestError: a file is missing or is something else, nothing in it can be used, or the folder is in use.
     """
-    place = Place(settings.path, data_set.obtained)
+    place = Place(Path(os.path.abspath(settings.path)), data_set.obtained)
     if not settings.path.is_dir():
         raise ManifestError(f"{settings.path}: no such folder; the set is obtained from {data_set.obtained}")
     with folder.whole_folder(settings.out) as out:
@@ -64,7 +65,7 @@ def import_set(data_set: AnyDataSet, settings: ImportSettings) -> Imported:
         report = {
             "data_set": data_set.name,
             "settings": settings.model_dump(mode="json"),
-            "root": str(reading.root),
+            "root": os.path.abspath(reading.root),
             **counts.to_json(),
             **journal.to_json(),
         }

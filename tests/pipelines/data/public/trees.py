@@ -1,4 +1,4 @@
-"""Tiny trees of every public data set's layout, with the traps of the real ones, and what an import must make of them."""
+"""Tiny trees of every public data set's layout, with the traps of the real ones, and what an import makes of them."""
 
 from __future__ import annotations
 
@@ -95,10 +95,8 @@ def fashionai(root: Path) -> Expected:
 
 def asen_darn(root: Path) -> Expected:
     """0-based ids; several pairs in a line; a last line without its end; ids, attributes and classes out of range."""
-    meta = {
-        "ATTRIBUTES": ["clothes color", "sleeve length"],
-        "ATTRIBUTES_NUM": {"clothes color": 3, "sleeve length": 2},
-    }
+    color, sleeve = "clothes color", "sleeve length"
+    meta = {"ATTRIBUTES": [color, sleeve], "ATTRIBUTES_NUM": {color: 3, sleeve: 2}}
     write(root / "meta.json", json.dumps({"DARN": meta, "FashionAI": {"ATTRIBUTES": [], "ATTRIBUTES_NUM": {}}}))
     folder = root / "DARN"
     write(folder / "filenames_train.txt", "pic/0.jpg\npic/1.jpg\npic/2.jpg")
@@ -110,7 +108,6 @@ def asen_darn(root: Path) -> Expected:
     write(folder / "query_test.txt", "0 0 1\n")
     write(folder / "candidate_test.txt", "2 0 1\n1 0 1\n2 1 0\n2 1 0 1 1\n9 0 0\n")
     draw(folder, *(f"pic/{n}.jpg" for n in (0, 1, 2, 3, 5)))
-    color, sleeve = "clothes color", "sleeve length"
     return Expected(
         {
             "train/0": ("pic/0.jpg", "train", {color: {"2"}, sleeve: {"0"}}),
@@ -150,7 +147,7 @@ animal print  1
 lace up\t4
 beach  5
 cotton 2
-"""  # noqa: W291 (as the real one, its columns are padded)
+"""
 
 
 def asen_deepfashion(root: Path) -> Expected:
@@ -309,8 +306,8 @@ def imaterialist2018(root: Path) -> Expected:
     """Ids as text or numbers, which begin anew in each split; quoted commas; no task 7; labels that are not there."""
     write(
         root / "iMat_fashion_2018_label_map_228.csv",
-        "labelId,taskId,labelName,taskName\r\n"
-        '66,5,"Skirts, Short",category\r\n17,8,"Floral, ""Big""",pattern\r\n5,6,Denim,material\r\n9,8,Plain,pattern\r\n',
+        "labelId,taskId,labelName,taskName\r\n66,5,"
+        '"Skirts, Short",category\r\n17,8,"Floral, ""Big""",pattern\r\n5,6,Denim,material\r\n9,8,Plain,pattern\r\n',
     )
     images = [{"imageId": str(n), "url": f"http://example.org/{n}"} for n in range(1, 5)]
     annotations = [
@@ -372,7 +369,8 @@ def celeba(root: Path) -> Expected:
                 "train",
                 {
                     **labels(beard={"No_Beard"}, age={"Young"}),
-                    **{"hair color": {"Black_Hair"}, "hair type": {"Bangs", "Wavy_Hair"}},
+                    "hair color": {"Black_Hair"},
+                    "hair type": {"Bangs", "Wavy_Hair"},
                 },
             ),
             "000002.jpg": (
