@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def test_after_an_error_nothing_is_there_or_what_was_there_before(tmp_path: Path
     put(tmp_path / "out", "report.json", '{"data_set": "x"}')
     with pytest.raises(ManifestError, match="no"):
         fail()
+    assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["report.json"]
+
+
+def test_an_earlier_import_outlives_a_new_one_that_cannot_take_its_place(tmp_path: Path) -> None:
+    put(tmp_path / "out", "report.json", '{"data_set": "x"}')
+    with pytest.raises(FileNotFoundError), whole_folder(tmp_path / "out") as folder:
+        shutil.rmtree(folder)
     assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["report.json"]
 
 
