@@ -1,8 +1,8 @@
 """CelebA: ``list_attr_celeba.txt``: a number, which may not be that of the rows; 40 names; a file and 40 times 1 or −1.
 
 The binary names become attributes by *groups*: attribute -> names that are its classes; ``not NAME`` is the class of
-those that lack it. The default, eight groups, is a configuration after FashionSearchNet-v2 (which does not list its
-groups name by name); ``--groups FILE`` replaces it.
+those that lack it. The default is a configuration after the eight groups of FashionSearchNet-v2, made without its
+authors' list at hand, so it may differ from theirs; ``--groups FILE`` replaces it.
 """
 
 from __future__ import annotations
