@@ -17,7 +17,7 @@ PROG = "duet"
 
 # name -> (module with a ``main``, what it does)
 COMMANDS = {
-    "data": ("pipelines.data.__main__", "describe a manifest, read its taxonomy, draw the demo wardrobe"),
+    "data": ("pipelines.data.__main__", "describe a manifest, import a public data set, draw the demo wardrobe"),
     "systems": ("pipelines.train.systems", "list the encoders that can be trained"),
     "train": ("pipelines.train.__main__", "train an encoder: manifest -> checkpoint (Ray Train)"),
     "ingest": ("pipelines.ingest.__main__", "embed a manifest and publish it: manifest -> index (Ray Data)"),
