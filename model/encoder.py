@@ -19,7 +19,6 @@ class EncoderConfig:
 
     Args:
         system: its name in `model.systems.SYSTEMS`.
-        switches: of that system (`model.system.System.switches`), in any order.
         backbone: resnet18, resnet34 or resnet50.
         weights: ``none``, ``imagenet`` or a file of torchvision weights; matters at the start of training only.
         stem: ``standard``, or ``fine`` for small pictures.
@@ -27,10 +26,10 @@ class EncoderConfig:
         threshold: γ in (0, 1), for predicted class sets of multi-label attributes.
         head: of the classes; empty = the system's own.
         dropout: on the attribute embedding before its head, 0..1 (ours; 0 is the papers').
+        switches: of that system (`model.system.System.switches`), in any order.
     """
 
     system: str = "m3net"
-    switches: Sequence[str] = ()
     backbone: str = "resnet50"
     weights: str = "none"
     stem: str = "standard"
@@ -38,6 +37,7 @@ class EncoderConfig:
     threshold: float = 0.8
     head: str = ""
     dropout: float = 0.0
+    switches: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "switches", tuple(sorted(self.switches)))

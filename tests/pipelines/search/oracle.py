@@ -135,7 +135,7 @@ class _Query:
                 continue  # it only excludes
             n = TAXONOMY.position(condition.attribute)
             wanted = [TAXONOMY.class_index(condition.attribute, name) for name in condition.classes]
-            if not wanted:
+            if not wanted and (self.world.checkpoint.encoder.class_first or n in self.changed):
                 wanted = [m for m in range(TAXONOMY.offsets[n], TAXONOMY.offsets[n + 1]) if self.carried[m]]
             has = [m for m in wanted if world.carried[i, m]]
             matched[condition.attribute] = {TAXONOMY.class_name(m)[1] for m in has}
