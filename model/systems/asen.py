@@ -62,6 +62,7 @@ class ASEN(AttributeEncoder):
         keys = torch.tanh(F.linear(psi, self.conv1.weight[:, :, 0, 0], self.conv1.bias))
         # conv2 of a product by an attribute's mask is the product with (mask ⊙ conv2): A×c'.
         queries = torch.tanh(self.mask_fc1.weight.T) * self.conv2.weight[0, :, 0, 0]
+        assert self.conv2.bias is not None
         return torch.tanh(keys @ queries.T + self.conv2.bias).softmax(1).transpose(1, 2)
 
     def _gate(self, vectors: Tensor) -> Tensor:

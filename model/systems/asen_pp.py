@@ -121,11 +121,11 @@ class ASENppObjective(Objective):
 
     def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
         super().__init__(config, encoder, positive_weight)
-        self.half = encoder.width // 2
+        self.branch_width = encoder.width // 2
 
     def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """See `Objective.triplet`: each branch by itself; without a local branch its part is zero."""
-        whole, local = zip(*(each.split(self.half, -1) for each in (anchor, positive, negative)), strict=True)
+        whole, local = zip(*(each.split(self.branch_width, -1) for each in (anchor, positive, negative)), strict=True)
         hinge = super().triplet(*whole)
         if not bool(local[0].any()):
             return hinge
@@ -133,7 +133,7 @@ class ASENppObjective(Objective):
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`. Three roles a triplet, so three times the mean over labelled (image, attribute)."""
-        whole, local = (F.normalize(part, dim=-1) for part in output.embeddings.float().split(self.half, -1))
+        whole, local = (F.normalize(part, dim=-1) for part in output.embeddings.float().split(self.branch_width, -1))
         if not bool(local.any()):
             return {"alignment": whole.sum() * 0}
         apart = ((1 - (whole * local).sum(-1)) * known).sum() / max(counts.labels, 1)

@@ -58,11 +58,7 @@ class FashionSearchNet(AttributeEncoder):
         deep = torch.relu(self.conv7(torch.relu(self.conv6(psi))))
         pooled = deep.mean((2, 3))
         scores = [layer(pooled) for layer in self.maps]
-        # The predicted class' weights, at every position: B×h×w for each attribute.
-        activations = torch.stack(
-            [torch.einsum("bchw,bc->bhw", deep.detach(), layer.weight.detach()[score.argmax(1)])
-             for layer, score in zip(self.maps, scores, strict=True)], 1
-        )  # fmt: skip
+        activations = torch.stack([self._activation(deep, n, score) for n, score in enumerate(scores)], 1)
         state = (torch.cat(scores, 1), activations.flatten(2))
         if self.training and self.stage == 0:
             return psi.new_zeros(len(psi), self.count, self.width), state
@@ -76,6 +72,12 @@ class FashionSearchNet(AttributeEncoder):
         """See `Encoder.attributes`."""
         output = super().attributes(images)
         return AttributeOutput(output.embeddings, softmax_logits(output.state[0], self.taxonomy), output.state)
+
+    def _activation(self, deep: Tensor, n: int, scores: Tensor) -> Tensor:
+        """The predicted class' weights at every position of conv7: B×h×w. No gradient passes."""
+        weight = self.maps[n].weight
+        assert isinstance(weight, Tensor)
+        return torch.einsum("bchw,bc->bhw", deep.detach(), weight.detach()[scores.argmax(1)])
 
     def _regions(self, psi: Tensor, activations: Tensor) -> Tensor:
         count, (height, width) = self.count, psi.shape[2:]
