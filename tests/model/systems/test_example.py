@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ NAME = "power_mean"
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The document's block as a module beside the others, and its line in the registry."""
     text = (ROOT / "docs" / "systems.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^<!-- test system -->\n```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
@@ -35,7 +34,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setitem(sys.modules, spec.name, module)
     spec.loader.exec_module(module)
     monkeypatch.setitem(SYSTEMS, NAME, module.POWER_MEAN)
-    yield NAME
+    return NAME
 
 
 def test_holds_what_every_system_holds(example: str, tmp_path: Path) -> None:
