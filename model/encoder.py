@@ -80,11 +80,13 @@ class AttributeOutput:
         embeddings: B×A×D attribute embeddings, not normalised.
         logits: B×ΣM class logits; P = sigmoid.
         state: whatever the encoder's class path and its objective need of the forward pass.
+        attention: B×A×h×w ≥ 0, where each attribute looks; None for a system that does not attend.
     """
 
     embeddings: Tensor
     logits: Tensor
-    state: tuple[Tensor, ...]
+    state: tuple[Tensor, ...] = ()
+    attention: Tensor | None = None
 
 
 class Encoder(nn.Module, abc.ABC):
@@ -121,6 +123,10 @@ class Encoder(nn.Module, abc.ABC):
 
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
         """Class embeddings K×D of chosen pairs, not normalised."""
+        raise NotImplementedError(f"{type(self).__name__} has no class level")
+
+    def class_attention(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """Where the classes of chosen pairs look: K×h×w ≥ 0, each sums to 1. Of systems with a class level."""
         raise NotImplementedError(f"{type(self).__name__} has no class level")
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from ..objective import Counts, Losses, Objective, ObjectiveConfig, Roles
 from ..preparation import normalize
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .triplet import TRIPLET_LOSS
 
 _SQUEEZE = 16
@@ -74,7 +74,7 @@ class AGMAN(AttributeEncoder):
         self.centre_head()
 
     def attributes(self, images: Tensor) -> AttributeOutput:
-        """See `Encoder.attributes`; the state is the attention B×A×S and the branch's logits B×A (if there is one)."""
+        """See `Encoder.attributes`; the state is the branch's logits B×A, if there is one."""
         low, psi = self.backbone.levels(normalize(check_images(images)))
         both = psi
         if hasattr(self, "lift"):
@@ -82,14 +82,13 @@ class AGMAN(AttributeEncoder):
             lifted = self.lift(F.max_pool2d(low, 3, 2, 1))[..., : psi.shape[2], : psi.shape[3]]
             both = psi + lifted
         x = self.conv1(self.w * (torch.cat([psi, both], 1) if hasattr(self, "lift") else psi))
-        embeddings, state = self.embed(x)
-        if hasattr(self, "branch"):
-            deep: Tensor = self.backbone.layer4(both)
-            state = (*state, self.branch(deep.mean((2, 3))))
-        return AttributeOutput(embeddings, self.logits(embeddings), state)
+        if not hasattr(self, "branch"):
+            return self.output(self.embed(x), x)
+        deep: Tensor = self.backbone.layer4(both)
+        return self.output(self.embed(x), x, self.branch(deep.mean((2, 3))))
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """X B×c'×h×w -> embeddings B×A×c', and the attention."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`; here of x, B×c'×h×w."""
         x = positions_first(psi)
         weights = attention = self._asa(x)
         if hasattr(self, "w1"):
@@ -103,7 +102,7 @@ class AGMAN(AttributeEncoder):
             vectors = torch.sigmoid(self.ca["fc2"](F.leaky_relu(self.ca["fc1"](vectors)))) * vectors
         if hasattr(self, "masks"):
             vectors = vectors * torch.relu(self.masks.weight)
-        return vectors, (attention,)
+        return Embedding(vectors, attention)
 
     def _asa(self, x: Tensor) -> Tensor:
         """X B×S×c' -> B×A×S."""
@@ -161,7 +160,7 @@ class AGMANObjective(Objective):
         share = len(known) / counts.images
         terms = {"branch": output.embeddings.new_zeros((), dtype=torch.float32)}
         if self.has_branch:
-            terms["branch"] = share * F.binary_cross_entropy_with_logits(output.state[1].float(), known.float())
+            terms["branch"] = share * F.binary_cross_entropy_with_logits(output.state[0].float(), known.float())
         return {**terms, "weights": share * 0.5 * self.log_variance[: 1 + self.has_branch].sum()}
 
 

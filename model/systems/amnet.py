@@ -13,7 +13,7 @@ from ..manipulation import HeadConfig
 from ..objective import ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder
+from .base import AttributeEncoder, Embedding
 
 
 class AMNet(AttributeEncoder):
@@ -24,10 +24,10 @@ class AMNet(AttributeEncoder):
         self.embed_fc = nn.Linear(self.channels, self.channels)
         self.learned_heads("linear")
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def embed(self, psi: Tensor) -> Embedding:
         """See `AttributeEncoder.embed`."""
         vector: Tensor = self.embed_fc(psi.mean((2, 3)))
-        return vector[:, None].expand(-1, self.count, -1), ()
+        return Embedding(vector[:, None].expand(-1, self.count, -1))
 
 
 AMNET = System(

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..encoder import EncoderConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .triplet import TRIPLET_LOSS
 
 WITHOUT = {
@@ -46,14 +46,14 @@ class ASEN(AttributeEncoder):
         self.feature_fc = nn.Linear(channels, channels)
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `AttributeEncoder.embed`; the state is the attention B×A×S."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`."""
         psi = positions_first(psi)
         attention = self.attend(psi)
         vectors = attention.to(psi.dtype) @ psi
         if not self.switched("without_channel"):
             vectors = self._gate(vectors)
-        return self.feature_fc(vectors), (attention,)
+        return Embedding(self.feature_fc(vectors), attention)
 
     def attend(self, psi: Tensor) -> Tensor:
         """ψ B×S×C -> B×A×S."""

@@ -21,7 +21,7 @@ from ..objective import Counts, Objective, ObjectiveConfig
 from ..preparation import normalize
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .conditional import ConditionalAttention
 from .triplet import TRIPLET_LOSS
 
@@ -58,7 +58,7 @@ class ASENpp(AttributeEncoder):
         self.centre_head()
 
     def attributes(self, images: Tensor) -> AttributeOutput:
-        """See `Encoder.attributes`; the state is the attention B×A×S."""
+        """See `Encoder.attributes`; the attention is the global branch's."""
         images = normalize(check_images(images))
         psi = self.backbone(images)
         vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
@@ -69,9 +69,9 @@ class ASENpp(AttributeEncoder):
             maps = attention.detach().float().unflatten(2, psi.shape[2:])
             local = self.local(images, attention_boxes(maps, images.shape[2:], _THRESHOLD))
         embeddings = torch.cat([_BETA**0.5 * whole, (1 - _BETA) ** 0.5 * local], -1)
-        return AttributeOutput(embeddings, self.logits(embeddings), (attention,))
+        return self.output(Embedding(embeddings, attention), psi)
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def embed(self, psi: Tensor) -> Embedding:
         """Not of a map alone: the local branch reads the picture."""
         raise NotImplementedError
 

@@ -13,7 +13,7 @@ from ..encoder import EncoderConfig
 from ..system import System
 from ..taxonomy import Taxonomy
 from .asen import WITHOUT
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .conditional import ConditionalAttention
 from .triplet import TRIPLET_LOSS
 
@@ -35,10 +35,10 @@ class ASENv2(AttributeEncoder):
         )
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `AttributeEncoder.embed`; the state is the attention B×A×S."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`."""
         vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
-        return vectors, (attention,)
+        return Embedding(vectors, attention)
 
 
 ASEN_V2 = System(

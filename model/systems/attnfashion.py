@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..encoder import EncoderConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .triplet import TRIPLET_LOSS
 
 
@@ -34,8 +34,8 @@ class AttnFashion(AttributeEncoder):
         self.channel_expand = nn.Linear(hidden, channels)  # W2
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `AttributeEncoder.embed`; the state is the attention B×A×S."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`."""
         psi = positions_first(psi)
         keys, queries = self.spatial_key(psi), self.spatial_query(self.attr_embedding.weight)
         # One attribute at a time: behind a ReLU their maps do not factor, and A of them at once are large.
@@ -43,7 +43,7 @@ class AttnFashion(AttributeEncoder):
         attention = torch.stack(scores, 1).softmax(2)
         vectors = attention.to(psi.dtype) @ psi
         hidden = torch.relu(self.channel_reduce(vectors) + self.channel_query(self.attr_embedding.weight))
-        return torch.sigmoid(self.channel_expand(hidden)) * vectors, (attention,)
+        return Embedding(torch.sigmoid(self.channel_expand(hidden)) * vectors, attention)
 
 
 ATTNFASHION = System(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,20 @@ from ..errors import EncoderError
 from ..heads import CentreHead, class_head
 from ..preparation import normalize
 from ..taxonomy import Taxonomy
+
+
+class Embedding(NamedTuple):
+    """What `AttributeEncoder.embed` gives.
+
+    Attributes:
+        vectors: B×A×D, not normalised.
+        attention: B×A×S ≥ 0, or None.
+        state: of the output.
+    """
+
+    vectors: Tensor
+    attention: Tensor | None = None
+    state: tuple[Tensor, ...] = ()
 
 
 class AttributeEncoder(Encoder):
@@ -46,13 +61,19 @@ class AttributeEncoder(Encoder):
         self.head = CentreHead(self.taxonomy, self.width)
 
     @abc.abstractmethod
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """ψ B×C×h×w -> attribute embeddings B×A×D, not normalised, and the output's state."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """ψ B×C×h×w -> attribute embeddings and what belongs to them."""
 
     def attributes(self, images: Tensor) -> AttributeOutput:
         """See `Encoder.attributes`."""
-        embeddings, state = self.embed(self.backbone(normalize(check_images(images))))
-        return AttributeOutput(embeddings, self.logits(embeddings), state)
+        psi = self.backbone(normalize(check_images(images)))
+        return self.output(self.embed(psi), psi)
+
+    def output(self, embedding: Embedding, psi: Tensor, *more: Tensor) -> AttributeOutput:
+        """An embedding of the map ψ (its size alone matters), with more of the state."""
+        attention = embedding.attention
+        maps = None if attention is None else attention.unflatten(2, psi.shape[2:])
+        return AttributeOutput(embedding.vectors, self.logits(embedding.vectors), (*embedding.state, *more), maps)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Attribute embeddings B×A×D -> B×ΣM."""

@@ -12,7 +12,7 @@ from ..encoder import EncoderConfig
 from ..objective import ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder
+from .base import AttributeEncoder, Embedding
 
 
 class Classifier(AttributeEncoder):
@@ -24,10 +24,10 @@ class Classifier(AttributeEncoder):
         self.features = nn.ModuleList(nn.Linear(self.channels, self.hidden) for _ in range(self.count))
         self.learned_heads("linear")
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def embed(self, psi: Tensor) -> Embedding:
         """See `AttributeEncoder.embed`."""
         pooled = psi.mean((2, 3))
-        return torch.stack([torch.relu(layer(pooled)) for layer in self.features], 1), ()
+        return Embedding(torch.stack([torch.relu(layer(pooled)) for layer in self.features], 1))
 
 
 CLASSIFIER = System(

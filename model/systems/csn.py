@@ -14,7 +14,7 @@ from ..errors import EncoderError
 from ..objective import Counts, Objective, ObjectiveConfig, sum_over_workers
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder
+from .base import AttributeEncoder, Embedding
 from .triplet import TRIPLET_LOSS
 
 _ORIGINAL_WIDTH = 64
@@ -49,11 +49,11 @@ class CSN(AttributeEncoder):
         self.masks.weight.requires_grad_(not self.switched("fixed"))
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def embed(self, psi: Tensor) -> Embedding:
         """See `AttributeEncoder.embed`; the state is the embedding B×D and the masks A×D."""
         vector = self.embed_fc(psi.mean((2, 3)))
         masks = torch.relu(self.masks.weight)
-        return vector[:, None] * masks, (vector, masks)
+        return Embedding(vector[:, None] * masks, None, (vector, masks))
 
 
 class CSNObjective(Objective):

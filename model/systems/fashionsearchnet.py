@@ -7,6 +7,8 @@ State dict: ``backbone.*`` (up to the paper's conv5; its AlexNet trunk gives way
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +19,7 @@ from ..manipulation import HeadConfig
 from ..objective import Counts, Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder
+from .base import AttributeEncoder, Embedding
 
 _THRESHOLD = 0.2  # of an activation map's maximum
 _POOL = 3  # positions of a pooled region, each way
@@ -53,16 +55,15 @@ class FashionSearchNet(AttributeEncoder):
         )
         self.region_heads = nn.ModuleList(nn.Linear(hidden, size) for size in sizes)
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `AttributeEncoder.embed`; the state is the logits of `maps`, B×ΣM, and the activation maps B×A×S."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`; the attention is the activation maps, the state the logits of `maps`, B×ΣM."""
         deep = torch.relu(self.conv7(torch.relu(self.conv6(psi))))
         pooled = deep.mean((2, 3))
         scores = [layer(pooled) for layer in self.maps]
         activations = torch.stack([self._activation(deep, n, score) for n, score in enumerate(scores)], 1)
-        state = (torch.cat(scores, 1), activations.flatten(2))
-        if self.training and self.stage == 0:
-            return psi.new_zeros(len(psi), self.count, self.width), state
-        return self._regions(psi, activations), state
+        first = self.training and self.stage == 0
+        vectors = psi.new_zeros(len(psi), self.count, self.width) if first else self._regions(psi, activations)
+        return Embedding(vectors, activations.flatten(2).clamp(min=0), (torch.cat(scores, 1),))
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Not of the embeddings: see `attributes`."""
@@ -71,7 +72,7 @@ class FashionSearchNet(AttributeEncoder):
     def attributes(self, images: Tensor) -> AttributeOutput:
         """See `Encoder.attributes`."""
         output = super().attributes(images)
-        return AttributeOutput(output.embeddings, softmax_logits(output.state[0], self.taxonomy), output.state)
+        return replace(output, logits=softmax_logits(output.state[0], self.taxonomy))
 
     def _activation(self, deep: Tensor, n: int, scores: Tensor) -> Tensor:
         """The predicted class' weights at every position of conv7: B×h×w. No gradient passes."""

@@ -52,28 +52,28 @@ class M3Net(Encoder):
     def attributes(self, images: Tensor) -> AttributeOutput:
         """Eq. 1–3: φ_n by SCA-A, attribute embedding by CCA-A, P_n by g_n."""
         # Positions first: of a channels-last map this is a view, and every product below reads it in order.
-        psi = self.backbone(normalize(check_images(images))).flatten(2).transpose(1, 2).contiguous()  # B×S×C
+        mapped = self.backbone(normalize(check_images(images)))
+        psi = mapped.flatten(2).transpose(1, 2).contiguous()  # B×S×C
         if self.has_attributes:
             attention = self.attribute_spatial(psi)  # B×A×S
             pooled = attention.to(psi.dtype) @ psi  # B×A×C: Σ_s φ_n
             labels = torch.arange(pooled.shape[1], device=pooled.device)
             embeddings = self.attribute_channel(pooled, labels)
             state: tuple[Tensor, ...] = (psi, attention)
+            maps = attention.unflatten(2, mapped.shape[2:])
         else:
             embeddings = psi.mean(1)[:, None].expand(-1, len(self.heads), -1)
             state = (psi,)
+            maps = psi.new_full((1, 1, *mapped.shape[2:]), 1 / psi.shape[1]).expand(*embeddings.shape[:2], -1, -1)
         logits = torch.cat([head(embeddings[:, n]) for n, head in enumerate(self.heads)], 1)
-        return AttributeOutput(embeddings, logits, state)
+        return AttributeOutput(embeddings, logits, state, maps)
 
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
         """Eq. 4–6: SCA-C_n(φ_n, m) -> sum over positions -> CCA-A(·, n) -> CCA-C_n(·, m)."""
         if not self.has_classes:
             return super().classes(output, pairs)
-        psi, attention = output.state[0], output.state[1] if self.has_attributes else None
-        attribute = self.attribute_of_class[pairs.class_index]
-        weights = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]  # K×S
-        if attention is not None:
-            weights = weights * attention[pairs.image, attribute] * attention.shape[-1]
+        psi, attribute = output.state[0], self.attribute_of_class[pairs.class_index]
+        weights = self._class_weights(output, pairs)
         vectors = pool_pairs(psi, pairs.image, weights)
         if self.has_attributes:
             vectors = self.attribute_channel(vectors, attribute)
@@ -84,6 +84,22 @@ class M3Net(Encoder):
         runs = vectors[order].split(counts)
         gated = [module(run, label) for module, run, label in zip(self.class_channel, runs, local, strict=True)]
         return torch.empty_like(vectors).index_copy(0, order, torch.cat(gated))
+
+    def class_attention(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """See `Encoder.class_attention`: α_n⊙α_m, what ψ is pooled with, scaled to a sum of 1."""
+        if not self.has_classes:
+            return super().class_attention(output, pairs)
+        weights = self._class_weights(output, pairs)
+        assert output.attention is not None  # M3-Net always says where it looks, even if that is everywhere
+        return (weights / weights.sum(1, keepdim=True)).unflatten(1, output.attention.shape[2:])
+
+    def _class_weights(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """S·α_n⊙α_m (α_m alone without attribute modules) of each pair over positions: K×S."""
+        psi, attention = output.state[0], output.state[1] if self.has_attributes else None
+        weights: Tensor = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]
+        if attention is None:
+            return weights
+        return weights * attention[pairs.image, self.attribute_of_class[pairs.class_index]] * attention.shape[-1]
 
 
 def pool_pairs(psi: Tensor, image: Tensor, weights: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ..encoder import AttributeOutput, Encoder, EncoderConfig
 from ..objective import Counts, Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder, positions_first
+from .base import AttributeEncoder, Embedding, positions_first
 from .conditional import ConditionalAttention
 
 
@@ -32,10 +32,10 @@ class MODC(AttributeEncoder):
         self.feature_fc = nn.Linear(self.channels, self.width)
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """See `AttributeEncoder.embed`; the state is the attention B×A×S."""
+    def embed(self, psi: Tensor) -> Embedding:
+        """See `AttributeEncoder.embed`."""
         vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
-        return self.feature_fc(vectors), (attention,)
+        return Embedding(self.feature_fc(vectors), attention)
 
 
 class MODCObjective(Objective):

@@ -11,7 +11,7 @@ from ..encoder import EncoderConfig
 from ..objective import ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from .base import AttributeEncoder
+from .base import AttributeEncoder, Embedding
 
 TRIPLET_LOSS = ObjectiveConfig(classification=0, prototype=0, instance=1, margin=0.2)
 
@@ -26,10 +26,10 @@ class TripletNetwork(AttributeEncoder):
         self.embed_fc = nn.Linear(self.channels, self.channels)
         self.centre_head()
 
-    def embed(self, psi: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def embed(self, psi: Tensor) -> Embedding:
         """See `AttributeEncoder.embed`."""
         vector: Tensor = self.embed_fc(psi.mean((2, 3)))
-        return vector[:, None].expand(-1, self.count, -1), ()
+        return Embedding(vector[:, None].expand(-1, self.count, -1))
 
 
 TRIPLET = System(

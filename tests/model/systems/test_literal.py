@@ -91,7 +91,7 @@ def test_agman(switches: tuple[str, ...]) -> None:
         embedding, branch = literal_agman(net, images[b], n)
         torch.testing.assert_close(output.embeddings[b, n], embedding, atol=1e-5, rtol=1e-4)
         if branch is not None:
-            torch.testing.assert_close(output.state[1][b], branch, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(output.state[0][b], branch, atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()

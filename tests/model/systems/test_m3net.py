@@ -7,11 +7,12 @@ from torch.nn import functional as F
 from model.duet import encode, predicted_classes
 from model.encoder import ClassPairs, EncoderConfig
 from model.errors import EncoderError
+from model.preparation import normalize
 from model.systems import build_encoder
 from model.systems.m3net import M3Net, pool_pairs
 from tests.model.networks import TAXONOMY, network, pictures
 
-from .literal_m3net import literal_attribute, literal_class
+from .literal_m3net import literal_attribute, literal_class, literal_class_attention
 
 
 def every_pair(count: int) -> ClassPairs:
@@ -199,3 +200,19 @@ def test_papers_sizes() -> None:
     net = M3Net(EncoderConfig(backbone="resnet50"), TAXONOMY)
     assert sum(p.numel() for p in net.backbone.parameters()) == 8_543_296  # design 2 §7
     assert net.width == 1024 and net.attribute_spatial.hidden == 512
+
+
+@torch.no_grad()
+def test_class_attention_is_what_the_map_is_pooled_with() -> None:
+    """The class vector before its gates is S times the sum of ψ by attribute and class attention."""
+    net, images = network(), pictures(2)
+    output = net.attributes(images)
+    pairs = ClassPairs(torch.tensor([0, 1]), torch.tensor([4, 8]))
+    maps, psi = net.class_attention(output, pairs), net.backbone(normalize(images))
+    for k, (b, m) in enumerate(((0, 4), (1, 8))):
+        n = TAXONOMY.attribute_of_class[m]
+        phi, _, _ = literal_attribute(net, images[b], n)
+        weights = phi / psi[b]  # S·α_n, in every channel
+        share = maps[k] / weights.nanmedian(0).values
+        expected = literal_class_attention(net, images[b], n, m - TAXONOMY.offsets[n])
+        torch.testing.assert_close(share / share.sum(), expected / expected.sum(), atol=1e-4, rtol=1e-3)

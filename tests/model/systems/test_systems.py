@@ -114,6 +114,26 @@ def test_class_level_says_what_it_is(name: str) -> None:
             net.classes(net.attributes(pictures(1)), pairs)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("name", EVERY)
+def test_says_where_it_looks(name: str) -> None:
+    net = encoder(name)
+    output = net.attributes(pictures(2, 64, 48))
+    assert (output.attention is None) is (name in {"classifier", "triplet", "csn", "amnet"})
+    if output.attention is not None:
+        assert output.attention.shape == (2, COUNT, 4, 3) and (output.attention >= 0).all()
+        if name != "fashionsearchnet":  # its activation maps are no distribution
+            torch.testing.assert_close(output.attention.sum((2, 3)), torch.ones(2, COUNT))
+    pairs = ClassPairs(torch.tensor([0, 1, 1]), torch.tensor([1, 4, 8]))
+    if net.has_classes:
+        classes = net.class_attention(output, pairs)
+        assert classes.shape == (3, 4, 3)
+        torch.testing.assert_close(classes.sum((1, 2)), torch.ones(3))
+    else:
+        with pytest.raises(NotImplementedError):
+            net.class_attention(output, pairs)
+
+
 def test_unknown_names_are_told() -> None:
     for wrong, told in (
         ({"system": "asn"}, "asen_v2"),
