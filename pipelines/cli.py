@@ -24,6 +24,7 @@ COMMANDS = {
     "search": ("pipelines.serve.search_command", "ask a running server, or an index folder directly"),
     "serve": ("pipelines.serve.__main__", "answer searches over gRPC"),
     "evaluate": ("pipelines.evaluate.__main__", "measure retrieval quality"),
+    "attention": ("pipelines.evaluate.attention_command", "draw where an encoder looks in pictures"),
     "snapshots": ("pipelines.index.__main__", "list what an index has published"),
     "submit": ("cluster.jobs", "run any of these as a job on a Ray cluster"),
 }
