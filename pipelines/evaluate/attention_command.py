@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic_settings import CliPositionalArg
+from safetensors.numpy import save_file
 
 from cluster.command import command
 from cluster.settings import Settings, parse_settings
@@ -21,7 +22,7 @@ _PROG = "duet attention"
 
 
 class AttentionSettings(Settings):
-    """Draw where an encoder looks in pictures: a PNG for each, and the maps as arrays (.npz) beside it."""
+    """Draw where an encoder looks in pictures: a PNG for each, and the maps as arrays (.safetensors) beside it."""
 
     images: CliPositionalArg[list[Path]]
     """Pictures."""
@@ -53,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         target.write_bytes(draw_look(pixels, seen))
         arrays = dict(seen.attributes)
         arrays |= {f"{attribute}: {name}": attention for (attribute, name), attention in seen.classes.items()}
-        np.savez(target.with_suffix(".npz"), **arrays)
+        # Not as .npz, whose names are Python's argument names: an attribute may be called "file".
+        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, target.with_suffix(".safetensors"))
         print(target)
     return 0
 

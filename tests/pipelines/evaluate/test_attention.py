@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import load_file
 
 from model.checkpoint import save_checkpoint
 from model.duet import encode
@@ -66,7 +67,7 @@ def test_the_command_draws_and_saves(tmp_path: Path, capsys: pytest.CaptureFixtu
     with Image.open(tmp_path / "out" / "dress.png") as image:
         assert image.width > 600 and len(image.convert("RGB").getcolors(10**6) or ()) > 100
     seen = look(encoder("m3net"), PIXELS)
-    saved = np.load(tmp_path / "out" / "dress.npz")
+    saved = load_file(tmp_path / "out" / "dress.safetensors")
     assert set(saved) == {*seen.attributes, *(f"{a}: {c}" for a, c in seen.classes)}
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     for wrong, told in (
