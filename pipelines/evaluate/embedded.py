@@ -48,6 +48,7 @@ class Embedded:
         taxonomy: of the encoder.
         global_embeddings: N×r float32, L2-normalised; None without a global head.
         class_first: whether classes make tiers (`model.encoder.Encoder.class_first`).
+        slack: dimensions that a query leaves out (`model.encoder.Encoder.slack`).
     """
 
     item_ids: list[str]
@@ -62,6 +63,7 @@ class Embedded:
     taxonomy: Taxonomy
     global_embeddings: NDArray[np.float32] | None = None
     class_first: bool = True
+    slack: int = 0
 
     def __post_init__(self) -> None:
         count, classes = len(self.item_ids), self.taxonomy.class_count
@@ -137,4 +139,5 @@ def embed(
         taxonomy=taxonomy,
         global_embeddings=merged,
         class_first=encoder.class_first,
+        slack=encoder.slack,
     )

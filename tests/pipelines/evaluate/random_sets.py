@@ -65,8 +65,11 @@ def slow_ranking(embedded: Embedded, n: int, item: int, condition: set[int], can
     if not candidates:
         return []
     ids = id_ranks([embedded.item_ids[candidate] for candidate in candidates])
-    query = embedded.attribute_embeddings[item, n]
-    near = np.array([embedded.attribute_embeddings[candidate, n] @ query for candidate in candidates], np.float32)
+    told = embedded.attribute_embeddings.shape[2] - embedded.slack
+    query = embedded.attribute_embeddings[item, n, :told]
+    near = np.array([embedded.attribute_embeddings[other, n, :told] @ query for other in candidates], np.float32)
+    if not embedded.class_first:
+        condition = set()
     tier, similarity = [], []
     for candidate in candidates:
         shared = [m for m in sorted(condition) if embedded.predicted[candidate, m]]

@@ -56,6 +56,7 @@ def test_equals_the_slow_evaluation(relevance: str, classes: str, role: str) -> 
     for seed in range(2):
         check(random_embedded(seed, 24), chosen)
     check(random_embedded(7, 20, classes=False), chosen)
+    check(dataclasses.replace(random_embedded(8, 20, classes=False), class_first=False, slack=1), chosen)
 
 
 @settings(max_examples=25, deadline=None)
