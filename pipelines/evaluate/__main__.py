@@ -14,18 +14,19 @@ from cluster.command import command
 from cluster.settings import parse_settings
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.data.images import decode
-from pipelines.data.item_store import ItemStore, default_cache
-from pipelines.data.manifest import Manifest
+from pipelines.data.item_store import ItemStore
 from pipelines.data.progress import progress
-from pipelines.errors import DuetError, ManifestError
+from pipelines.errors import DuetError
 
 from . import tables
 from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
+from .items import open_items
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
+from .neighbours import neighbour_table, save_neighbours
 from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .reranking import evaluate_reranking
@@ -63,13 +64,11 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     """
     device = _device(settings.device)
     checkpoint = load_checkpoint(settings.checkpoint, device)
-    manifest = Manifest.labelled(settings.manifest, checkpoint.taxonomy, roots=settings.roots)
-    split = settings.split if manifest.has_split else None
+    store, split = open_items(
+        settings.manifest, checkpoint.taxonomy, roots=settings.roots, split=settings.split, cache=settings.cache
+    )
     if split is None:
         _say("the manifest has no column 'split': all of its items are evaluated")
-    store = ItemStore.open(manifest, checkpoint.taxonomy, split=split, cache=settings.cache or default_cache())
-    if not len(store):
-        raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
     for problem in store.problems():
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
@@ -99,6 +98,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         },
         settings=settings,
         has_classes=encoder.has_classes,
+        taxonomy=checkpoint.taxonomy,
         retrieval=evaluate_retrieval(embedded, settings.retrieval, roles),
         multilabel=evaluate_multilabel(embedded, settings.multilabel, settings.retrieval, roles),
         manipulation=None
@@ -115,6 +115,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 
+    save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
 def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:
     result = evaluate_triplets(embedded, triplets)
     for count, what in ((result.unknown_items, "items"), (result.unknown_attributes, "attributes")):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.taxonomy import Taxonomy
+
 from .figures import figures, manipulation_figures, retrieval_figures, triplet_figures
 from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
@@ -37,6 +39,7 @@ class Report:
         model: facts about it.
         data: facts about the items.
         settings: of the run.
+        taxonomy: the encoder's.
         has_classes: whether the encoder has a class level.
         retrieval, multilabel, manipulation, triplets, reranking: the results; no manipulation without a global head,
             and None for what was not asked for.
@@ -46,6 +49,7 @@ class Report:
     model: Mapping[str, Any]
     data: Mapping[str, Any]
     settings: EvaluateSettings
+    taxonomy: Taxonomy
     has_classes: bool
     retrieval: RetrievalResult
     multilabel: Mapping[tuple[str, int], MultiLabelScores]
@@ -70,6 +74,7 @@ class Report:
             "data": dict(self.data),
             "settings": self.settings.model_dump(mode="json"),
             "retrieval": retrieval_figures(self.retrieval),
+            "taxonomy": self.taxonomy.to_json(),
             "multilabel": multilabel,
             "manipulation": None if self.manipulation is None else manipulation_figures(self.manipulation),
             "triplets": None if self.triplets is None else triplet_figures(self.triplets),

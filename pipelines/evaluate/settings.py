@@ -96,7 +96,7 @@ class EvaluateSettings(Settings):
     manifest: list[str] = Field(min_length=1)
     """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
     out: Path
-    """Folder for report.json, report.md, queries.parquet, settings.json and the contact sheets."""
+    """Folder for report.json, report.md, queries.parquet, neighbours.parquet, settings.json and the contact sheets."""
     split: str = "test"
     """Rows of the manifest; one without a column 'split' is evaluated whole."""
     roots: list[str] = Field(default=[])

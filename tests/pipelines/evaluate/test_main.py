@@ -25,6 +25,7 @@ from pipelines.data.taxonomy import build_taxonomy
 from pipelines.evaluate.__main__ import evaluate, main
 from pipelines.evaluate.embedded import Embedded, embed
 from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.neighbours import read_neighbours
 from pipelines.evaluate.query_table import of_task, read_queries
 from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
@@ -79,6 +80,7 @@ def test_writes_figures_tables_and_sheets(
     for name in ("retrieval.png", "manipulation.png"):
         with Image.open(out / name) as sheet:
             assert sheet.width > 600
+    assert len(read_neighbours(out)) == len(queries)
     assert not list(out.glob(".*"))
 
 

@@ -37,7 +37,7 @@ def write_run(folder: Path, embedded: Embedded, name: str = "m3net", **settings:
     reranking = evaluate_reranking(embedded, chosen.reranking, chosen.retrieval) if chosen.reranking.ks else None
     data = {"manifest": "items.parquet", "split": "test", "items": len(embedded)}
     model = {"checkpoint": str(folder), "digest": str(folder)}
-    report = Report(name, model, data, chosen, False, retrieval, multilabel, None, None, reranking)
+    report = Report(name, model, data, embedded.taxonomy, chosen, False, retrieval, multilabel, None, None, reranking)
     report.save(folder)
     save_queries(query_table(embedded, retrieval, multilabel, None, reranking), folder)
     return folder
