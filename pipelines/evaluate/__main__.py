@@ -30,8 +30,9 @@ from .neighbours import neighbour_table, save_neighbours
 from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .reranking import evaluate_reranking
-from .retrieval import evaluate_retrieval
+from .retrieval import RetrievalResult, evaluate_retrieval
 from .roles import ROLES, Roles, own_roles
+from .sensitivity import Sensitivity, evaluate_sensitivity
 from .settings import EvaluateSettings
 from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
 
@@ -79,12 +80,13 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     with progress("embedding", len(store)) as advance:
         embedded = embed(
             checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
-            device=device, progress=advance,
+            lowest=min(settings.sensitivity.thresholds, default=None), device=device, progress=advance,
         )  # fmt: skip
     if triplets is None and settings.triplets.count:
         triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
     roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
+    retrieval = evaluate_retrieval(embedded, settings.retrieval, roles)
     report = Report(
         system=encoder.config.label,
         model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
@@ -96,10 +98,10 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
             "unknown_labels": sum(store.unknown.values()),
             "unlabelled": dict(zip(checkpoint.taxonomy.names, (~store.known).sum(0).tolist(), strict=True)),
         },
+        taxonomy=checkpoint.taxonomy,
         settings=settings,
         has_classes=encoder.has_classes,
-        taxonomy=checkpoint.taxonomy,
-        retrieval=evaluate_retrieval(embedded, settings.retrieval, roles),
+        retrieval=retrieval,
         multilabel=evaluate_multilabel(embedded, settings.multilabel, settings.retrieval, roles),
         manipulation=None
         if checkpoint.head is None
@@ -108,19 +110,33 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         reranking=evaluate_reranking(embedded, settings.reranking, settings.retrieval, roles)
         if settings.reranking.ks
         else None,
+        sensitivity=_sensitivity(embedded, settings, encoder.threshold, retrieval, roles),
     )
     report.save(settings.out)
     queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
     save_queries(queries, settings.out)
+    save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 
-    save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
 def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:
     result = evaluate_triplets(embedded, triplets)
     for count, what in ((result.unknown_items, "items"), (result.unknown_attributes, "attributes")):
         if count:
             _say(f"{count:,} triplets are left out: they are of {what} that are not evaluated")
+    return result
+
+
+def _sensitivity(
+    embedded: Embedded, settings: EvaluateSettings, threshold: float, retrieval: RetrievalResult, roles: Roles
+) -> Sensitivity | None:
+    thresholds = settings.sensitivity.thresholds
+    if not thresholds:
+        return None
+    own = threshold if settings.threshold is None else settings.threshold
+    result = evaluate_sensitivity(embedded, retrieval, roles, own, thresholds)
+    if result is None:
+        _say("--sensitivity.thresholds: no attribute is multi-label, so that γ changes nothing")
     return result
 
 
