@@ -13,7 +13,7 @@ from .contact_sheet import Cell, Group, Row
 from .embedded import Embedded
 from .manipulation import ManipulationGallery, ManipulationResult, match
 from .retrieval import AttributeQueries, RetrievalResult
-from .roles import Roles
+from .roles import Labelled, Roles
 from .sampling import sample
 from .settings import SheetSettings
 
@@ -33,10 +33,10 @@ def retrieval_examples(
         for q, places in enumerate(queries.rank(chosen, settings.hits + 1)):
             query = int(queries.item[chosen[q]])
             classes = [queries.class_index[chosen[q]]] if queries.class_index[chosen[q]] >= 0 else []
-            asked = _names(embedded.taxonomy, classes) or _labels(embedded, query, n)
+            asked = _names(embedded.taxonomy, classes) or labels(embedded, query, n)
             guess = _names(embedded.taxonomy, np.flatnonzero(embedded.predicted[query]), n)
             cells = [
-                Cell(item, bool(relevance[q, place]), _labels(embedded, item, n))
+                Cell(item, bool(relevance[q, place]), labels(embedded, item, n))
                 for place, item in zip(places.tolist(), queries.gallery.items[places].tolist(), strict=True)
                 if item != query
             ]
@@ -70,21 +70,21 @@ def manipulation_examples(
                 Cell(
                     item,
                     bool(matches[q, place] == wanted[q]),
-                    f"{matches[q, place]}/{wanted[q]} {_labels(embedded, item, queries.attribute)}",
+                    f"{matches[q, place]}/{wanted[q]} {labels(embedded, item, queries.attribute)}",
                 )
                 for place, item in zip(places.tolist(), gallery.items[places].tolist(), strict=True)
                 if item != query
             ]
-            below = Cell(query, None, _labels(embedded, query, queries.attribute))
+            below = Cell(query, None, labels(embedded, query, queries.attribute))
             rows.append(Row(f"{name}:\n{asked}", below, tuple(cells[: settings.hits])))
         measure = next(iter(part.summary.values))
         groups.append(Group(f"{name} — {measure} {_percent(part.summary.values[measure])}", tuple(rows)))
     return groups
 
 
-def _labels(embedded: Embedded, item: int, n: int) -> str:
-    """The classes that an item is labelled with."""
-    return _names(embedded.taxonomy, np.flatnonzero(embedded.carried[item]), n) or "unknown"
+def labels(labelled: Labelled, item: int, n: int) -> str:
+    """The classes of attribute n that an item is labelled with, with commas between."""
+    return _names(labelled.taxonomy, np.flatnonzero(labelled.carried[item]), n) or "unknown"
 
 
 def _names(taxonomy: Taxonomy, classes: Sequence[int] | np.ndarray, n: int | None = None) -> str:

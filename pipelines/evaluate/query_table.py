@@ -8,18 +8,15 @@ null in the rows of a task that has no such measure. The rows of a task and attr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
-from pipelines.errors import DuetError
 
 from .embedded import Embedded
 from .manipulation import ManipulationResult
@@ -27,6 +24,7 @@ from .multilabel import MultiLabelScores
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Scores
+from .table_file import read_table, save_table
 
 FILE = "queries.parquet"
 RANDOM = "random "  # before a measure's name
@@ -68,27 +66,12 @@ def query_table(
 
 def save_queries(table: pa.Table, folder: Path) -> None:
     """Write ``queries.parquet`` into an evaluation's folder, at once."""
-    temporary = folder / f".{FILE}.{os.getpid()}"
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(folder / FILE)
+    save_table(table, folder / FILE)
 
 
 def read_queries(folder: Path) -> pa.Table:
-    """The queries of an evaluation, from its folder.
-
-    Raises:
-        DuetError: it has none, or the file is not such a table.
-    """
-    path = folder / FILE
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DuetError(f"{path}: not there; `duet evaluate --out {folder}` writes it") from None
-    except (OSError, pa.ArrowException) as error:
-        raise DuetError(f"{path}: cannot be read ({error})") from error
-    if not table.schema.names[: len(_SCHEMA)] == _SCHEMA.names:
-        raise DuetError(f"{path}: not a table of queries; its columns are {', '.join(table.schema.names)}")
-    return table
+    """The queries of an evaluation, from its folder. Raises `DuetError` where it has none."""
+    return read_table(folder / FILE, "queries", _SCHEMA.names)
 
 
 def of_task(table: pa.Table, task: str) -> pa.Table:
@@ -104,19 +87,29 @@ def measures(table: pa.Table) -> list[str]:
     return [name for name in table.schema.names if name not in _SCHEMA.names and not name.startswith(RANDOM)]
 
 
+def about(embedded: Embedded, scores: Scores) -> tuple[list[str], list[str | None]]:
+    """The item's id of each query, and the class that it is about."""
+    ids = [embedded.item_ids[item] for item in scores.item.tolist()]
+    return ids, [None if m < 0 else embedded.taxonomy.class_name(m)[1] for m in scores.class_index.tolist()]
+
+
+def by_item(table: pa.Table) -> pa.Table:
+    """The rows by item id; those of one item stay in their order."""
+    return table.take(np.argsort(np.asarray(table["item_id"].to_pylist(), dtype=object), kind="stable"))
+
+
 def _block(
     embedded: Embedded, task: str, attribute: str, scores: Scores, sets: Sequence[list[str]] | None = None
 ) -> pa.Table:
-    ids = [embedded.item_ids[item] for item in scores.item.tolist()]
-    about = [None if m < 0 else embedded.taxonomy.class_name(m)[1] for m in scores.class_index.tolist()]
-    columns = [[task] * len(ids), [attribute] * len(ids), ids, about, [None] * len(ids) if sets is None else sets]
+    ids, classes = about(embedded, scores)
+    columns = [[task] * len(ids), [attribute] * len(ids), ids, classes, [None] * len(ids) if sets is None else sets]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=False)]
     table = pa.table([*arrays, pa.array(scores.gallery), pa.array(scores.relevant)], schema=_SCHEMA)
     for name, values in scores.values.items():
         table = table.append_column(name, pa.array(values))
     for name, values in scores.chance.items():
         table = table.append_column(RANDOM + name, pa.array(values))
-    return table.take(np.argsort(np.asarray(ids, dtype=object), kind="stable"))
+    return by_item(table)
 
 
 def _names(taxonomy: Taxonomy, attribute: str, condition: NDArray[np.bool_]) -> list[list[str]]:

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.taxonomy import Taxonomy
+
 from .figures import figures, manipulation_figures, retrieval_figures, triplet_figures
 from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Summary, summarise
+from .sensitivity import Sensitivity
 from .settings import EvaluateSettings
 from .tables import Table, markdown, percent, side_by_side
 from .triplets import TripletAccuracy
@@ -36,15 +39,17 @@ class Report:
         system: the encoder's name.
         model: facts about it.
         data: facts about the items.
+        taxonomy: the encoder's.
         settings: of the run.
         has_classes: whether the encoder has a class level.
-        retrieval, multilabel, manipulation, triplets, reranking: the results; no manipulation without a global head,
-            and None for what was not asked for.
+        retrieval, multilabel, manipulation, triplets, reranking, sensitivity: the results; no manipulation without a
+            global head, and None for what was not asked for.
     """
 
     system: str
     model: Mapping[str, Any]
     data: Mapping[str, Any]
+    taxonomy: Taxonomy
     settings: EvaluateSettings
     has_classes: bool
     retrieval: RetrievalResult
@@ -52,6 +57,7 @@ class Report:
     manipulation: ManipulationResult | None
     triplets: TripletAccuracy | None = None
     reranking: RerankingResult | None = None
+    sensitivity: Sensitivity | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, in 0..1; null where there was no query."""
@@ -68,12 +74,14 @@ class Report:
             "system": self.system,
             "model": dict(self.model),
             "data": dict(self.data),
+            "taxonomy": self.taxonomy.to_json(),
             "settings": self.settings.model_dump(mode="json"),
             "retrieval": retrieval_figures(self.retrieval),
             "multilabel": multilabel,
             "manipulation": None if self.manipulation is None else manipulation_figures(self.manipulation),
             "triplets": None if self.triplets is None else triplet_figures(self.triplets),
             "reranking": reranking,
+            "sensitivity": None if self.sensitivity is None else self.sensitivity.to_json(),
         }
 
     def tables(self) -> list[Table]:
@@ -107,6 +115,8 @@ class Report:
                 )
         if self.reranking is not None:
             tables.append(self._reranking_table(self.reranking))
+        if self.sensitivity is not None:
+            tables.append(self.sensitivity.table(self.system))
         if self.triplets is not None and len(self.triplets):
             tables.append(self._triplet_table(self.triplets))
         return tables

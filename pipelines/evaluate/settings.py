@@ -12,6 +12,7 @@ from cluster.settings import Section, Settings
 from .metrics import Denominator, Zero
 
 Positive = Annotated[int, Field(ge=1)]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class RetrievalSettings(Section):
@@ -74,6 +75,14 @@ class RerankingSettings(Section):
     """K; none: no re-ranking."""
 
 
+class SensitivitySettings(Section):
+    """MAP@all of retrieval by γ, the threshold of predicted classes of multi-label attributes (M3-Net's supplement)."""
+
+    thresholds: tuple[Threshold, ...] = ()
+    """γ to try, such as 0.1,0.3,0.5,0.7,0.9; the evaluation's own is added. None: no study. The pictures are embedded
+    once, with the classes of the lowest γ; the galleries of multi-label attributes are ranked once for each."""
+
+
 class SheetSettings(Section):
     """Contact sheets: pictures of queries with their nearest items."""
 
@@ -96,7 +105,7 @@ class EvaluateSettings(Settings):
     manifest: list[str] = Field(min_length=1)
     """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
     out: Path
-    """Folder for report.json, report.md, queries.parquet, settings.json and the contact sheets."""
+    """Folder for report.json, report.md, queries.parquet, neighbours.parquet, settings.json and the contact sheets."""
     split: str = "test"
     """Rows of the manifest; one without a column 'split' is evaluated whole."""
     roots: list[str] = Field(default=[])
@@ -107,7 +116,7 @@ class EvaluateSettings(Settings):
     """Pictures per forward pass."""
     device: str = "auto"
     """cpu, cuda, cuda:1, …; auto: a GPU if there is one."""
-    threshold: float | None = Field(default=None, gt=0, lt=1)
+    threshold: Threshold | None = None
     """γ for predicted classes of multi-label attributes; default: the checkpoint's."""
     roles: Path | None = None
     """The data set's own roles, in place of retrieval.roles: Parquet with the columns item_id, attribute, role (query
@@ -122,6 +131,8 @@ class EvaluateSettings(Settings):
     """Triplet accuracy."""
     reranking: RerankingSettings = RerankingSettings()
     """A general ranking reordered by one attribute."""
+    sensitivity: SensitivitySettings = SensitivitySettings()
+    """MAP@all by γ."""
     sheet: SheetSettings = SheetSettings()
     """Contact sheets."""
 

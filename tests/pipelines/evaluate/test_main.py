@@ -25,6 +25,7 @@ from pipelines.data.taxonomy import build_taxonomy
 from pipelines.evaluate.__main__ import evaluate, main
 from pipelines.evaluate.embedded import Embedded, embed
 from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.neighbours import read_neighbours
 from pipelines.evaluate.query_table import of_task, read_queries
 from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
@@ -79,6 +80,7 @@ def test_writes_figures_tables_and_sheets(
     for name in ("retrieval.png", "manipulation.png"):
         with Image.open(out / name) as sheet:
             assert sheet.width > 600
+    assert len(read_neighbours(out)) == len(queries)
     assert not list(out.glob(".*"))
 
 
@@ -186,6 +188,26 @@ def test_without_head_or_class_level(catalogue: Path, checkpoint: Checkpoint, tm
     assert "attribute similarity decides within every tier" in report.to_markdown() and report.system == "m3net_a"
 
 
+def test_the_study_of_the_threshold_equals_evaluations_at_each(
+    checkpoint_folder: Path, catalogue: Path, checkpoint: Checkpoint, store: ItemStore, tmp_path: Path
+) -> None:
+    likely = embed(checkpoint, checkpoint.preparation, store).probabilities[:, checkpoint.taxonomy.span(2)]
+    grid = [round(float(np.quantile(likely, share)), 4) for share in (0.1, 0.5, 0.9)]
+    out = tmp_path / "out"
+    listed = ["--sensitivity.thresholds", ",".join(map(str, grid)), "--sheet.rows", "0"]
+    assert main(arguments(checkpoint_folder, catalogue, out, *listed)) == 0
+    study = json.loads((out / "report.json").read_text())["sensitivity"]
+    own = checkpoint.encoder.threshold
+    assert study["threshold"] == own and study["thresholds"] == sorted([*grid, own])
+    for t, threshold in enumerate(study["thresholds"]):
+        alone, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / str(t), threshold=threshold))
+        assert alone.to_json()["sensitivity"] is None
+        assert study["MAP@all"]["marks"][t] == pytest.approx(alone.retrieval.summaries["marks"].map)
+        assert study["MAP@all"]["overall"][t] == pytest.approx(alone.retrieval.overall.map)
+    assert len(set(study["MAP@all"]["marks"])) > 2
+    assert f" γ = {own:g} |" in (out / "report.md").read_text()
+
+
 def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp_path: Path) -> None:
     report, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "out", retrieval={"classes": "given"}))
     assert "GIVEN" in report.to_markdown()
@@ -197,6 +219,7 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--checkpoint", "nowhere"), "nowhere"),
         (("--split", "holdout"), "no item to evaluate in split 'holdout'"),
         (("--device", "abacus"), "not a device"),
+        (("--sensitivity.thresholds", "0.5,1"), "--sensitivity.thresholds.1: Input should be less than 1"),
         (("--retrieval.denominator", "most"), "--retrieval.denominator"),
         (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
         (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
