@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,13 +90,19 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     retrieval = evaluate_retrieval(embedded, settings.retrieval, roles)
     report = Report(
         system=encoder.config.label,
-        model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
+        model={
+            "checkpoint": str(settings.checkpoint),
+            "digest": checkpoint.digest,
+            "encoder": {**asdict(encoder.config), "threshold": settings.threshold or encoder.threshold},
+            "image": asdict(checkpoint.preparation),
+        },
         data={
             "manifest": ", ".join(settings.manifest),
             "split": split or "(none)",
             "items": len(store),
             "left_out": len(store.bad),
             "unknown_labels": sum(store.unknown.values()),
+            "galleries": roles.digest(embedded),
             "unlabelled": dict(zip(checkpoint.taxonomy.names, (~store.known).sum(0).tolist(), strict=True)),
         },
         taxonomy=checkpoint.taxonomy,

@@ -54,8 +54,7 @@ class Gallery:
         """Rank the gallery for B queries by (tier, class similarity, attribute similarity, id).
 
         The tier is how many classes of the condition the candidate is predicted to carry; the class similarity is
-        the mean over those. Without class embeddings, the attribute similarity decides within every tier; and a system
-        that does not put classes first has one tier, whatever the condition.
+        the mean over those. Without class embeddings, the attribute similarity decides within every tier.
 
         Args:
             items: B positions of the queries.
@@ -73,7 +72,7 @@ class Gallery:
         own = self.own[items]
         total = np.zeros_like(near)
         tier = np.zeros(near.shape, np.int16)
-        for m in np.flatnonzero(condition.any(0)).tolist() if self._embedded.class_first else ():
+        for m in np.flatnonzero(condition.any(0)).tolist():
             rows = np.flatnonzero(condition[:, m])
             block = np.ix_(rows, self._carry(m))
             tier[block] += 1

@@ -22,7 +22,7 @@ from .settings import EvaluateSettings
 from .tables import Table, markdown, percent, side_by_side
 from .triplets import TripletAccuracy
 
-FORMAT = 2
+FORMAT = 3
 DENOMINATORS = {"min": "min(R, K)", "all": "R", "hits": "the hits among the first K"}
 RELEVANCE = {
     "class": "one query per item and class; relevant: carries that class",

@@ -92,7 +92,9 @@ class AttributeQueries:
             return self.gallery.rank(items, condition, limit)
         # An item's queries differ in what is relevant, not in how the gallery is ranked: rank once per item.
         unique, inverse = np.unique(items, return_inverse=True)
-        ranked = self.gallery.rank(unique, self._embedded.predicted[unique, self._span], limit)
+        # A system that does not put classes first has one tier, unless somebody gives the classes.
+        condition = self._embedded.predicted[unique, self._span] & self._embedded.class_first
+        ranked = self.gallery.rank(unique, condition, limit)
         return ranked if len(unique) == len(items) and (unique == items).all() else ranked[inverse]
 
     def relevance(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:

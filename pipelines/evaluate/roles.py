@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +31,20 @@ class Roles:
     query: NDArray[np.bool_]
     gallery: NDArray[np.bool_]
     asked: NDArray[np.bool_] | None = None
+
+    def digest(self, items: Labelled) -> dict[str, str]:
+        """SHA-256 of each attribute's gallery, ids and classes: equal where two evaluations searched the same."""
+        result = {}
+        for n, name in enumerate(items.taxonomy.names):
+            classes = items.taxonomy.attributes[n].classes
+            inside = np.flatnonzero(self.gallery[:, n] & items.known[:, n])
+            carried = items.carried[inside, items.taxonomy.span(n)]
+            rows = [
+                [items.item_ids[item], sorted(classes[m] for m in np.flatnonzero(row))]
+                for item, row in zip(inside.tolist(), carried, strict=True)
+            ]
+            result[name] = hashlib.sha256(json.dumps(sorted(rows), ensure_ascii=False).encode()).hexdigest()
+        return result
 
 
 def leave_one_out(embedded: Embedded) -> Roles:

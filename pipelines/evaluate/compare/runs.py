@@ -79,6 +79,13 @@ def check_comparable(runs: Sequence[Run]) -> None:
         for run, part in having[1:]:
             if fault := _difference(part, having[0][1]):
                 raise DuetError(f"{run.folder}: not comparable with {having[0][0].folder}: of {task}, {fault}")
+    for run in runs[1:]:
+        mine, theirs = (one.report["data"]["galleries"] for one in (run, first))
+        for attribute in sorted(mine.keys() & theirs.keys()):
+            if mine[attribute] != theirs[attribute]:
+                raise DuetError(
+                    f"{run.folder}: the gallery of {attribute} is not that of {first.folder} (other items or labels)"
+                )
 
 
 def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
@@ -100,8 +107,7 @@ def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
             for run, name in zip(runs, names, strict=True)
         ]
     systems = []
-    for name in count:
-        own = [run for run in runs if run.system == name]
+    for name, own in _of_one_encoder(runs).items():
         seen: dict[str, Run] = {}
         for run in own:
             digest = run.report["model"]["digest"]
@@ -111,6 +117,32 @@ def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
             seen[digest] = run
         systems.append(System(name, tuple(own)))
     return systems
+
+
+def _of_one_encoder(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by name: of the system, and of what tells its encoders apart where the runs have several."""
+    groups: dict[str, list[tuple[dict[str, Any], list[Run]]]] = {}
+    for run in runs:
+        facts = _encoder(run)
+        for known, own in groups.setdefault(run.system, []):
+            if known == facts:
+                own.append(run)
+                break
+        else:
+            groups[run.system].append((facts, [run]))
+    named = {}
+    for system, parts in groups.items():
+        varying = [key for key in parts[0][0] if any(facts.get(key) != parts[0][0][key] for facts, _ in parts)]
+        for facts, own in parts:
+            told = ", ".join(f"{key} {facts.get(key)}" for key in varying)
+            named[f"{system}, {told}" if told else system] = own
+    return named
+
+
+def _encoder(run: Run) -> dict[str, Any]:
+    """What makes two checkpoints of one system more than two seeds of it."""
+    model = run.report["model"]
+    return {key: value for part in ("encoder", "image") for key, value in model.get(part, {}).items()}
 
 
 def _difference(mine: pa.Table, theirs: pa.Table) -> str | None:

@@ -37,7 +37,9 @@ def system(seed: int, *, wrong: float = 0.3, items: int = 40, labels: int = 0) -
     return dataclasses.replace(base, predicted=predicted, attribute_embeddings=vectors)
 
 
-def write_run(folder: Path, embedded: Embedded, name: str = "m3net", **settings: object) -> Path:
+def write_run(
+    folder: Path, embedded: Embedded, name: str = "m3net", backbone: str = "resnet18", **settings: object
+) -> Path:
     """Evaluate a set into a folder; returns the folder, whose name is the checkpoint's digest."""
     folder.mkdir(parents=True)
     chosen = EvaluateSettings(checkpoint=folder, out=folder, **{"manifest": ["items.parquet"], **settings})  # type: ignore[arg-type]
@@ -47,8 +49,8 @@ def write_run(folder: Path, embedded: Embedded, name: str = "m3net", **settings:
     thresholds = chosen.sensitivity.thresholds
     roles = leave_one_out(embedded)
     study = evaluate_sensitivity(embedded, retrieval, roles, OWN_THRESHOLD, thresholds) if thresholds else None
-    data = {"manifest": "items.parquet", "split": "test", "items": len(embedded)}
-    model = {"checkpoint": str(folder), "digest": str(folder)}
+    data = {"manifest": "items.parquet", "split": "test", "items": len(embedded), "galleries": roles.digest(embedded)}
+    model = {"checkpoint": str(folder), "digest": str(folder), "encoder": {"backbone": backbone}}
     about = (name, model, data, embedded.taxonomy, chosen, False)
     report = Report(*about, retrieval, multilabel, None, None, reranking, study)
     report.save(folder)
