@@ -76,3 +76,20 @@ def class_head(kind: str, width: int, hidden: int, classes: int, dropout: float)
     return nn.Sequential(
         nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, classes)
     )
+
+
+def softmax_logits(scores: Tensor, taxonomy: Taxonomy) -> Tensor:
+    """Scores B×ΣM -> logits whose sigmoid is the softmax over each single-label attribute's classes; others stay.
+
+    Those are log p − log(1 − p). Of the likeliest class 1 − p is the sum of the others, which does not cancel.
+    """
+    parts = []
+    for n, attribute in enumerate(taxonomy.attributes):
+        part = scores[:, taxonomy.span(n)]
+        if not attribute.multi_label and part.shape[1] > 1:
+            log_p = part.log_softmax(1)
+            likeliest = F.one_hot(part.argmax(1), part.shape[1]).bool()
+            others = log_p.masked_fill(likeliest, float("-inf")).logsumexp(1, keepdim=True)
+            part = log_p - torch.where(likeliest, others, torch.log1p(-log_p.exp().masked_fill(likeliest, 0)))
+        parts.append(part)
+    return torch.cat(parts, 1)

@@ -10,17 +10,21 @@ State dict: as `m3net_a`'s.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..cross_entropy import CrossEntropyObjective
 from ..encoder import AttributeOutput, Encoder, EncoderConfig
+from ..heads import softmax_logits
 from ..objective import Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
 from .m3net import M3Net
 
-_SMALLEST = 1e-6  # of a probability, so that its logit is finite
+_SMALLEST = 1e-6  # slack, so that the root has a gradient
 
 
 class Posterior(M3Net):
@@ -41,9 +45,8 @@ class Posterior(M3Net):
         """See `Encoder.attributes`; the last of the state is what the softmaxes and sigmoids are of, B×ΣM."""
         output = super().attributes(images)
         scores = output.logits.float()
-        probabilities = posteriors(scores, self.taxonomy)
-        logits = torch.logit(probabilities.clamp(_SMALLEST, 1 - _SMALLEST))
-        embeddings = output.embeddings if self.switched("without_posterior") else self._unit(probabilities)
+        logits = softmax_logits(scores, self.taxonomy)
+        embeddings = output.embeddings if self.switched("without_posterior") else self._unit(logits.sigmoid())
         return AttributeOutput(embeddings, logits, (*output.state, scores), output.attention)
 
     def _unit(self, probabilities: Tensor) -> Tensor:
@@ -52,39 +55,23 @@ class Posterior(M3Net):
         for n in range(len(self.taxonomy.attributes)):
             part = probabilities[:, self.taxonomy.span(n)]
             part = part / part.norm(dim=1, keepdim=True).clamp(min=1)
-            # Kept off 0, where a root has no gradient.
             slack = (1 - part.square().sum(1, keepdim=True)).clamp(min=_SMALLEST**2).sqrt()
             parts.append(torch.cat([F.pad(part, (0, self.width - self.slack - part.shape[1])), slack], 1))
         return torch.stack(parts, 1)
 
 
-def posteriors(scores: Tensor, taxonomy: Taxonomy) -> Tensor:
-    """Scores B×ΣM -> probabilities: a softmax over the classes of an attribute that has one, else sigmoids."""
-    parts = []
-    for n, attribute in enumerate(taxonomy.attributes):
-        part = scores[:, taxonomy.span(n)]
-        parts.append(part.sigmoid() if attribute.multi_label else part.softmax(1))
-    return torch.cat(parts, 1)
-
-
-class PosteriorObjective(Objective):
-    """Cross-entropy, of a softmax where an item has one class, binary elsewhere: P does best to be the posterior."""
+class PosteriorObjective(CrossEntropyObjective):
+    """Cross-entropy, with which P does best to be the posterior."""
 
     def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
         super().__init__(config, encoder, positive_weight)
-        self.taxonomy, self.without_softmax = encoder.taxonomy, encoder.switched("without_softmax")
+        self.without_softmax = encoder.switched("without_softmax")
 
     def classification(self, output: AttributeOutput, carried: Tensor, known: Tensor) -> Tensor:
         """See `Objective.classification`."""
-        scores, target = output.state[-1], self.target(carried)
-        binary, total = self.binary(scores, target), scores.new_zeros(())
-        for n, attribute in enumerate(self.taxonomy.attributes):
-            span = self.taxonomy.span(n)
-            loss = binary[:, span]
-            if not attribute.multi_label and not self.without_softmax:
-                loss = -target[:, span] * scores[:, span].log_softmax(1)
-            total = total + (loss.sum(1) * known[:, n]).sum()
-        return total
+        if not self.without_softmax:
+            return super().classification(output, carried, known)
+        return Objective.classification(self, replace(output, logits=output.state[-1]), carried, known)
 
 
 POSTERIOR = System(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -56,22 +55,6 @@ def test_embeddings_are_unit_vectors_and_probabilities_of_one_class_sum_to_one()
             torch.testing.assert_close(duet.probabilities[:, TAXONOMY.span(n)].sum(1), torch.ones(6))
 
 
-def test_the_loss_by_hand() -> None:
-    """Softmax cross-entropy where an item has one class, binary where it may have more, nothing where it is unknown."""
-    net = network()
-    scores = torch.arange(TAXONOMY.class_count).float()[None] / 2
-    output = AttributeOutput(torch.zeros(1, 3, net.width), torch.zeros_like(scores), (scores,))
-    carried = torch.zeros(1, TAXONOMY.class_count, dtype=torch.bool)
-    carried[0, [1, 3, 6, 8]] = True
-    collar = math.log(sum(math.exp(s) for s in (0, 0.5, 1))) - 0.5
-    details = sum(math.log1p(math.exp(-s if m in (3, 6) else s)) for m, s in ((m, m / 2) for m in range(3, 7)))
-    size = math.log(sum(math.exp(s) for s in (3.5, 4))) - 4
-    objective = PosteriorObjective(ObjectiveConfig(prototype=0, instance=0), net)
-    for known, expected in (((1, 1, 1), collar + details + size), ((1, 0, 1), collar + size), ((0, 1, 0), details)):
-        loss = objective.classification(output, carried, torch.tensor([known], dtype=torch.bool))
-        assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-
 def test_switches_are_m3nets_ways() -> None:
     net, other = network(), encoder("posterior", "without_posterior")
     assert other.class_first and not other.slack and not net.class_first
@@ -86,23 +69,6 @@ def test_switches_are_m3nets_ways() -> None:
         binary.classification(output, carried, known),
         Objective(ObjectiveConfig(), m3net).classification(output, carried, known),
     )
-
-
-def test_smoothing_moves_mass_to_every_class() -> None:
-    net = network()
-    scores = torch.zeros(1, TAXONOMY.class_count)
-    scores[0, 0] = 2.0
-    output = AttributeOutput(torch.zeros(1, 3, net.width), torch.zeros_like(scores), (scores,))
-    carried = torch.zeros(1, TAXONOMY.class_count, dtype=torch.bool)
-    carried[0, 0] = True
-    known = torch.tensor([[True, False, False]])
-    config = ObjectiveConfig(prototype=0, instance=0, smoothing=0.3)
-    sharp, smooth = (
-        float(PosteriorObjective(replace(config, smoothing=share), net).classification(output, carried, known))
-        for share in (0.0, 0.3)
-    )
-    assert sharp == pytest.approx(math.log(math.e**2 + 2) - 2, rel=1e-5)
-    assert smooth == pytest.approx(math.log(math.e**2 + 2) - 2 * (0.7 + 0.1), rel=1e-5)
 
 
 def test_a_sure_posterior_has_finite_gradients() -> None:
