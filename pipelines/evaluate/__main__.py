@@ -17,6 +17,7 @@ from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.data.images import decode
 from pipelines.data.item_store import ItemStore
 from pipelines.data.progress import progress
+from pipelines.data.writing import make_folder
 from pipelines.errors import DuetError
 
 from . import tables
@@ -45,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["compare"]:
         return compare(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    settings.save(settings.out / "settings.json")
+    make_folder(settings.out)
     report, sheets = evaluate(settings)
     tables.show(report.tables())
     print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}, {settings.out / FILE}")
@@ -119,10 +119,11 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         else None,
         sensitivity=_sensitivity(embedded, settings, encoder.threshold, retrieval, roles),
     )
-    report.save(settings.out)
     queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
     save_queries(queries, settings.out)
     save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
+    settings.save(settings.out / "settings.json")
+    report.save(settings.out)  # last, and with a digest of the queries: a folder half written is no run
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 

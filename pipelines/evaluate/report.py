@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.taxonomy import Taxonomy
+from pipelines.data.writing import digest_of, write_text
 
 from .figures import figures, manipulation_figures, retrieval_figures, triplet_figures
 from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
+from .query_table import FILE
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Summary, summarise
@@ -131,9 +132,10 @@ class Report:
         return "\n".join(["# Evaluation", "", *facts, "", *map(markdown, self.tables())])
 
     def save(self, out: Path) -> None:
-        """Write ``report.json`` and ``report.md`` into the folder, each at once."""
-        _write(out / "report.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        _write(out / "report.md", self.to_markdown())
+        """Write ``report.md`` and ``report.json`` into the folder, each at once, where the queries are already."""
+        figures = {**self.to_json(), "queries_sha256": digest_of(out / FILE)}
+        write_text(out / "report.md", self.to_markdown())
+        write_text(out / "report.json", json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def _retrieval_table(self) -> Table:
         settings, result = self.settings.retrieval, self.retrieval
@@ -193,9 +195,3 @@ def _fact(value: Any) -> str:
 
 def _of(number: int, available: int) -> str:
     return f"{number:,}" if number == available else f"{number:,} of {available:,}"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

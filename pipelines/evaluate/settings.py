@@ -41,7 +41,7 @@ class MultiLabelSettings(Section):
     """Classes per set: every subset of so many classes that an item carries is a query."""
     max_queries: Positive = 5_000
     """Per attribute and size; more are sampled down, with the seed."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the sample."""
 
 
@@ -52,7 +52,7 @@ class ManipulationSettings(Section):
     """K of Top-K accuracy, NDCG@K and the share of target classes."""
     max_queries: Positive = 5_000
     """(Item, change) pairs per attribute; more are sampled down, with the seed."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the sample."""
 
 
@@ -64,7 +64,7 @@ class TripletSettings(Section):
     drawn from the labels, each pair of classes as often as any other."""
     count: int = Field(default=5_000, ge=0)
     """Triplets drawn per attribute where no file is given; 0 = none."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the draw."""
 
 
@@ -90,7 +90,7 @@ class SheetSettings(Section):
     """Queries per attribute; 0 = no sheets."""
     hits: Positive = 8
     """Nearest items shown of each."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the choice of queries."""
 
 

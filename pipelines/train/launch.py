@@ -26,6 +26,7 @@ from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy, load_taxonomy, save_taxonomy
+from pipelines.data.writing import make_folder
 from pipelines.errors import DuetError, ManifestError
 
 from .curves import draw_curves
@@ -69,7 +70,7 @@ def train(settings: TrainSettings) -> Trained:
             "encoder": settings.encoder.absolute(),
         }
     )
-    settings.out.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.out)
     manifest, taxonomy = open_manifest(settings)
     check_same_taxonomy(settings, taxonomy)
     save_taxonomy(settings.out / "taxonomy.json", taxonomy)

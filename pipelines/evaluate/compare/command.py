@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow.compute as pc
 
 from cluster.command import command
 from cluster.settings import parse_settings
+from pipelines.data.writing import make_folder, write_text
 from pipelines.errors import DuetError
 
 from ..query_table import of_task
@@ -54,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(CompareSettings, argv, _PROG)
     runs = [load_run(folder) for folder in settings.runs]
     check_comparable(runs)
+    make_folder(settings.out)
     systems = join_seeds(runs, each=settings.each)
     parts = compare(systems, settings)
     classes, theirs = per_class(systems), _published(runs[0], settings)
@@ -69,11 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DuetError, OSError) as error:  # pictures may have gone where figures are still there
         facts.append(f"no contact sheets: {error}")
         print(facts[-1], file=sys.stderr)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    _write(settings.out / "compare.csv", csv_text(parts, theirs, [*pair_rows(pairs), *threshold_rows(curves)]))
+    write_text(settings.out / "compare.csv", csv_text(parts, theirs, [*pair_rows(pairs), *threshold_rows(curves)]))
     lines = [*(f"- {fact}" for fact in facts), "- curves and pictures: compare.html"]
-    _write(settings.out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
-    _write(settings.out / "compare.html", page(facts, tables, _charts(systems, classes, curves), sheets))
+    write_text(settings.out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
+    write_text(settings.out / "compare.html", page(facts, tables, _charts(systems, classes, curves), sheets))
     show(tables)
     print(f"page: {settings.out / 'compare.html'}; tables: {settings.out / 'compare.md'}, compare.csv")
     return 0
@@ -124,9 +123,3 @@ def _facts(systems: Sequence[System]) -> list[str]:
         f"{roles}; {RELEVANCE[retrieval['relevance']]}",
         f"{divided}; queries to which nothing is relevant {kept}",
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

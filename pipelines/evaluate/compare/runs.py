@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.data.writing import digest_of
 from pipelines.errors import DuetError
 
-from ..query_table import TASKS, of_task, read_queries
+from ..query_table import FILE, TASKS, of_task, read_queries
 from ..report import FORMAT
 
 _SAME = ("denominator", "zero")  # what the queries themselves do not show
@@ -55,8 +56,13 @@ def load_run(folder: Path) -> Run:
         raise DuetError(f"{path}: not the report of an evaluation ({error})") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise DuetError(f"{path}: not a report of this version; run `duet evaluate` again")
+    queries = read_queries(folder)
+    if report["queries_sha256"] != digest_of(folder / FILE):
+        raise DuetError(
+            f"{folder}: {FILE} is not of this report.json (a later evaluation ended early?); evaluate again"
+        )
     given = report["settings"]["retrieval"]["classes"] == "given"
-    return Run(folder, report["system"] + (" (classes given)" if given else ""), report, read_queries(folder))
+    return Run(folder, report["system"] + (" (classes given)" if given else ""), report, queries)
 
 
 def check_comparable(runs: Sequence[Run]) -> None:

@@ -53,9 +53,9 @@ def write_run(
     model = {"checkpoint": str(folder), "digest": str(folder), "encoder": {"backbone": backbone}}
     about = (name, model, data, embedded.taxonomy, chosen, False)
     report = Report(*about, retrieval, multilabel, None, None, reranking, study)
-    report.save(folder)
     save_queries(query_table(embedded, retrieval, multilabel, None, reranking), folder)
     save_neighbours(neighbour_table(embedded, retrieval), folder)
+    report.save(folder)
     return folder
 
 

@@ -112,6 +112,13 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         load_run(folder)
 
 
+def test_queries_of_another_report_are_refused(tmp_path: Path) -> None:
+    one, two = (write_run(tmp_path / name, system(n)) for n, name in enumerate(("one", "two")))
+    (one / "queries.parquet").write_bytes((two / "queries.parquet").read_bytes())
+    with pytest.raises(DuetError, match=r"one: queries\.parquet is not of this report\.json"):
+        load_run(one)
+
+
 def test_given_classes_are_another_system(tmp_path: Path) -> None:
     base = system(0)
     given = write_run(tmp_path / "a", base, retrieval={"classes": "given"})
