@@ -11,18 +11,21 @@ import pytest
 import torch
 
 from cluster.settings import parse_settings
-from model.checkpoint import save_checkpoint
-from model.encoder import EncoderConfig
-from model.manipulation import GlobalHead, HeadConfig
-from model.preparation import ImagePreparation
-from model.systems.m3net import M3Net
 from model.taxonomy import Taxonomy
 from pipelines.data.__main__ import main as data_main
 from pipelines.evaluate.__main__ import main
 from pipelines.evaluate.query_table import of_task, read_queries
+from pipelines.train.distributed import World
+from pipelines.train.finish import finish
 from pipelines.train.launch import open_manifest, open_stores
 from pipelines.train.settings import TrainSettings
 from tests.pipelines.data.public.trees import TREES, asen_deepfashion, draw, set_name, write, zappos50k
+from tests.pipelines.train.runs import trainer_of
+
+SMALL = shlex.split(
+    "--encoder.hidden 32 --image.height 32 --image.width 32 --epochs 1 --batch 24 --group 8 --precision float32 "
+    "--manipulation.width 16 --manipulation.steps 5 --manipulation.batch 16"
+)
 
 
 def imported(tree: str, folder: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
@@ -32,17 +35,17 @@ def imported(tree: str, folder: Path, options: list[str], capsys: pytest.Capture
     return {line[1]: line[2:] for line in lines}
 
 
-def untrained(arguments: list[str], folder: Path) -> Taxonomy:
-    """What `duet train` would train on with these arguments, seen by an encoder that it has not trained."""
-    settings = parse_settings(TrainSettings, [*arguments, "--cache", str(folder / "cache")], "duet train")
+def trained(arguments: list[str], folder: Path) -> Taxonomy:
+    """What the printed `duet train` does, without Ray: an epoch of an encoder that is as small as can be."""
+    given = [str(folder / "run") if argument == "FOLDER" else argument for argument in arguments]
+    (folder / "run").mkdir()
+    settings = parse_settings(TrainSettings, [*given, "--cache", str(folder / "cache"), *SMALL], "duet train")
     manifest, taxonomy = open_manifest(settings)
     training, _ = open_stores(settings, manifest, taxonomy)
     assert len(training) and not training.problems()
-    torch.manual_seed(0)
-    encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=32), taxonomy).eval()
-    head = GlobalHead(HeadConfig(), taxonomy, encoder.width, 16)
-    torch.nn.init.normal_(head.memory)
-    save_checkpoint(folder / "run" / "checkpoint", encoder, ImagePreparation(32, 32), head=head)
+    world = World(0, 1, torch.device("cpu"))
+    trainer_of(settings, world).run()
+    finish(settings, training, world, {})
     return taxonomy
 
 
@@ -60,7 +63,7 @@ def test_every_set_can_be_trained_on_and_evaluated(
 ) -> None:
     expected = TREES[tree](tmp_path / "tree")
     commands = imported(tree, tmp_path / "tree", list(expected.options), capsys)
-    taxonomy = untrained(commands["train"], tmp_path)
+    taxonomy = trained(commands["train"], tmp_path)
     labelled = [name for name in expected.attributes if any(name in row[2] for row in expected.rows.values())]
     assert list(taxonomy.names) == labelled
     splits = {row[1] for row in expected.rows.values() if row[1] is not None}
@@ -89,7 +92,7 @@ def test_a_set_with_queries_candidates_and_classes(tmp_path: Path, capsys: pytes
     write(folder / "candidate_test.txt", "1 0 0\n2 0 1\n3 0 0\n5 2 0\n")
     draw(folder, "img/5.jpg")
     commands = imported("asen", tree, list(expected.options), capsys)
-    untrained(commands["train"], tmp_path)
+    trained(commands["train"], tmp_path)
     report = evaluated(commands["evaluate"], tmp_path)
     assert report["settings"]["roles"] == str(tmp_path / "set" / "roles.parquet")
     queries = of_task(read_queries(tmp_path / "evaluation"), "retrieval").to_pylist()
@@ -110,7 +113,7 @@ def test_a_set_with_fixed_triplets(tmp_path: Path, capsys: pytest.CaptureFixture
     write(tree / "tripletlists/class_tripletlist_train.txt", "0 1 3\n")
     write(tree / "tripletlists/class_tripletlist_test.txt", "2 4 5\n4 5 6\n2 3 5\n")  # item 3 is of the train split
     commands = imported("zappos50k", tree, [], capsys)
-    taxonomy = untrained(commands["train"], tmp_path)
+    taxonomy = trained(commands["train"], tmp_path)
     assert taxonomy.names == ("class",)
     report = evaluated(commands["evaluate"], tmp_path)
     assert report["triplets"]["attributes"]["class"]["triplets"] == 2
