@@ -1,7 +1,8 @@
 """Every query with its scores, a row each: what intervals and comparisons of systems are made of.
 
 Columns: ``task`` (of `TASKS`), ``attribute``, ``item_id``, ``class`` (what the query is about; of a manipulation, the
-class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for),
+class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for; of
+several changes: each in words, and ``attribute`` says how many they are, as ``2 attributes``),
 ``gallery`` (candidates), ``relevant`` (R), then every measure, and as ``random <measure>`` what chance scores there;
 null in the rows of a task that has no such measure. The rows of a task and attribute stand by item id.
 """
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
 
+from .changes import change_text
 from .embedded import Embedded
-from .manipulation import ManipulationResult
+from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
@@ -28,7 +30,8 @@ from .table_file import read_table, save_table
 
 FILE = "queries.parquet"
 RANDOM = "random "  # before a measure's name
-TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", "reranking")
+_SEVERAL = ("several manipulations", "several multilabel manipulations")
+TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", *_SEVERAL, "reranking")
 _SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -59,6 +62,11 @@ def query_table(
         blocks += [
             _block(embedded, "multilabel manipulation", name, part.scores) for name, part in manipulation.multi.items()
         ]
+        several = dict(zip(_SEVERAL, (manipulation.several_single, manipulation.several_multi), strict=True))
+        for task, parts in several.items():
+            for size, changed in parts.items():
+                words = _changes(embedded.taxonomy, changed)
+                blocks.append(_block(embedded, task, f"{size} attributes", changed.scores, words))
     if reranking is not None:
         blocks += [_block(embedded, "reranking", name, scores) for name, scores in reranking.attributes.items()]
     return pa.concat_tables([_SCHEMA.empty_table(), *blocks], promote_options="default")
@@ -110,6 +118,15 @@ def _block(
     for name, values in scores.chance.items():
         table = table.append_column(RANDOM + name, pa.array(values))
     return by_item(table)
+
+
+def _changes(taxonomy: Taxonomy, part: ManipulationScores) -> list[list[str]]:
+    """What each query asks for: ``collar: crew → polo``, …"""
+    return [
+        [f"{taxonomy.names[change.attribute]}: {change_text(change, taxonomy)}" for change in queries.changes(q)]
+        for queries in part.queries
+        for q in range(len(queries))
+    ]
 
 
 def _names(taxonomy: Taxonomy, attribute: str, condition: NDArray[np.bool_]) -> list[list[str]]:

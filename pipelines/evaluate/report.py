@@ -114,6 +114,12 @@ class Report:
                         "Manipulation, one class added or removed", share, multi, self.manipulation.multi_mean
                     )
                 )
+            if self.manipulation.several_single:
+                title = "Manipulation of several attributes, classes replaced"
+                tables.append(self._several_table(title, hit, self.manipulation.several_single))
+            if self.manipulation.several_multi:
+                title = "Manipulation of several attributes, classes added or removed among them"
+                tables.append(self._several_table(title, share, self.manipulation.several_multi))
         if self.reranking is not None:
             tables.append(self._reranking_table(self.reranking))
         if self.sensitivity is not None:
@@ -158,12 +164,15 @@ class Report:
     def _manipulation_table(
         self, title: str, note: str, parts: Mapping[str, ManipulationScores], mean: Summary
     ) -> Table:
-        columns = [(name, part.summary, _of(len(part.queries), part.queries.available)) for name, part in parts.items()]
-        total, available = (
-            sum(len(part.queries) for part in parts.values()),
-            sum(p.queries.available for p in parts.values()),
-        )
+        columns = [(name, part.summary, _of(len(part.scores), part.available)) for name, part in parts.items()]
+        total, available = (sum(len(p.scores) for p in parts.values()), sum(p.available for p in parts.values()))
         return side_by_side(title, [note], self.system, [*columns, ("mean", mean, _of(total, available))])
+
+    def _several_table(self, title: str, note: str, parts: Mapping[int, ManipulationScores]) -> Table:
+        columns = [
+            (f"{size} attributes", part.summary, _of(len(part.scores), part.available)) for size, part in parts.items()
+        ]
+        return side_by_side(title, [f"{note}; mean over queries"], self.system, columns)
 
     def _reranking_table(self, result: RerankingResult) -> Table:
         space = "mean attribute" if self.manipulation is None else "global"

@@ -46,12 +46,15 @@ class MultiLabelSettings(Section):
 
 
 class ManipulationSettings(Section):
-    """Retrieval of an item with one class changed."""
+    """Retrieval of an item with some classes changed."""
 
+    sizes: tuple[Positive, ...] = (1, 2)
+    """Attributes that change at once: 1 gives a column for each attribute, a larger number one for all sets of so
+    many."""
     ks: tuple[Positive, ...] = Field(default=(10, 20, 50), min_length=1)
     """K of Top-K accuracy, NDCG@K and the share of target classes."""
     max_queries: Positive = 5_000
-    """(Item, change) pairs per attribute; more are sampled down, with the seed."""
+    """(Item, changes) pairs per attribute, or per number of attributes; more are sampled down, with the seed."""
     seed: int = Field(default=0, ge=0)
     """Of the sample."""
 
@@ -126,7 +129,7 @@ class EvaluateSettings(Settings):
     multilabel: MultiLabelSettings = MultiLabelSettings()
     """Retrieval by sets of classes."""
     manipulation: ManipulationSettings = ManipulationSettings()
-    """Retrieval of an item with one class changed."""
+    """Retrieval of an item with some classes changed."""
     triplets: TripletSettings = TripletSettings()
     """Triplet accuracy."""
     reranking: RerankingSettings = RerankingSettings()

@@ -146,9 +146,12 @@ def _spread(values: Floats, groups: Counts) -> Floats:
 
 
 def _headings(table: pa.Table) -> list[str]:
-    """The column of each query: its attribute, and how many classes it asks for if it asks for a set."""
-    pairs = zip(table["attribute"].to_pylist(), table["set"].to_pylist(), strict=True)
-    return [name if asked is None else f"{name}, {len(asked)} classes" for name, asked in pairs]
+    """The column of each query: its attribute, and how many classes it asks for if it asks for a set of them."""
+    columns = (table[name].to_pylist() for name in ("task", "attribute", "set"))
+    return [
+        f"{name}, {len(asked)} classes" if task == "multilabel" else name
+        for task, name, asked in zip(*columns, strict=True)
+    ]
 
 
 def _codes(values: list[str]) -> tuple[Counts, list[str]]:

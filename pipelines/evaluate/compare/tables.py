@@ -20,6 +20,8 @@ TITLES = {
     "multilabel": "Retrieval by sets of classes",
     "manipulation": "Manipulation, one class replaced",
     "multilabel manipulation": "Manipulation, one class added or removed",
+    "several manipulations": "Manipulation of several attributes, classes replaced",
+    "several multilabel manipulations": "Manipulation of several attributes, classes added or removed among them",
     "reranking": "Re-ranking by one attribute",
 }
 _WORST = 5  # classes shown of each system

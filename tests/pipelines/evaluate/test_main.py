@@ -65,6 +65,11 @@ def test_writes_figures_tables_and_sheets(
     manipulated = evaluate_manipulation(embedded, checkpoint.head)
     assert manipulated.single_mean is not None
     assert report["manipulation"]["replaced_mean"]["values"] == pytest.approx(dict(manipulated.single_mean.values))
+    for key, parts in (("replaced", manipulated.several_single), ("added_or_removed", manipulated.several_multi)):
+        (entry,) = report["manipulation"][f"several_{key}"]
+        assert entry["attributes"] == 2 and entry["available"] == parts[2].available == entry["queries"]
+        assert entry["values"] == pytest.approx(dict(parts[2].summary.values))
+        assert entry["random"] == pytest.approx(dict(parts[2].summary.chance))
     queries = of_task(read_queries(out), "retrieval")
     assert queries["MAP@all"].to_numpy().mean() == pytest.approx(result.overall.map)
     assert len(queries) == result.overall.queries
@@ -76,6 +81,10 @@ def test_writes_figures_tables_and_sheets(
     assert json.loads((out / "settings.json").read_text()) == report["settings"]
     printed, text = capsys.readouterr().out, (out / "report.md").read_text()
     assert printed.count("| random") == text.count("| random") > 4
+    for title in ("Manipulation of several attributes, classes replaced", "classes added or removed among them"):
+        (table,) = (part for part in text.split("\n## ") if title in part.splitlines()[0])
+        grid = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"]
+        assert grid[0] == ["%", "", "2 attributes"] and grid[2][1] == "random" and grid[3][1] == "m3net"
     assert str(out / "report.json") in printed and str(out / "manipulation.png") in printed
     for name in ("retrieval.png", "manipulation.png"):
         with Image.open(out / name) as sheet:
@@ -223,6 +232,7 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--retrieval.denominator", "most"), "--retrieval.denominator"),
         (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
         (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
+        (("--manipulation.sizes", "[0]"), "--manipulation.sizes"),
         (("--manifest", "nowhere.parquet"), "nowhere.parquet"),
         (("--roles", "nowhere.parquet"), "nowhere.parquet: not there"),
         (("--triplets.file", "nowhere.parquet"), "nowhere.parquet: not there"),

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from model.manipulation import ManipulationHead
 from pipelines.evaluate.compare.runs import Run, load_run
 from pipelines.evaluate.embedded import Embedded
+from pipelines.evaluate.manipulation import evaluate_manipulation
 from pipelines.evaluate.multilabel import evaluate_multilabel
 from pipelines.evaluate.neighbours import neighbour_table, save_neighbours
 from pipelines.evaluate.query_table import query_table, save_queries
@@ -38,7 +40,12 @@ def system(seed: int, *, wrong: float = 0.3, items: int = 40, labels: int = 0) -
 
 
 def write_run(
-    folder: Path, embedded: Embedded, name: str = "m3net", backbone: str = "resnet18", **settings: object
+    folder: Path,
+    embedded: Embedded,
+    name: str = "m3net",
+    head: ManipulationHead | None = None,
+    backbone: str = "resnet18",
+    **settings: object,
 ) -> Path:
     """Evaluate a set into a folder; returns the folder, whose name is the checkpoint's digest."""
     folder.mkdir(parents=True)
@@ -46,14 +53,15 @@ def write_run(
     retrieval = evaluate_retrieval(embedded, chosen.retrieval)
     multilabel = evaluate_multilabel(embedded, chosen.multilabel, chosen.retrieval)
     reranking = evaluate_reranking(embedded, chosen.reranking, chosen.retrieval) if chosen.reranking.ks else None
+    manipulation = None if head is None else evaluate_manipulation(embedded, head, chosen.manipulation)
     thresholds = chosen.sensitivity.thresholds
     roles = leave_one_out(embedded)
     study = evaluate_sensitivity(embedded, retrieval, roles, OWN_THRESHOLD, thresholds) if thresholds else None
     data = {"manifest": "items.parquet", "split": "test", "items": len(embedded), "galleries": roles.digest(embedded)}
     model = {"checkpoint": str(folder), "digest": str(folder), "encoder": {"backbone": backbone}}
     about = (name, model, data, embedded.taxonomy, chosen, False)
-    report = Report(*about, retrieval, multilabel, None, None, reranking, study)
-    save_queries(query_table(embedded, retrieval, multilabel, None, reranking), folder)
+    report = Report(*about, retrieval, multilabel, manipulation, None, reranking, study)
+    save_queries(query_table(embedded, retrieval, multilabel, manipulation, reranking), folder)
     save_neighbours(neighbour_table(embedded, retrieval), folder)
     report.save(folder)
     return folder
