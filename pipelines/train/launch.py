@@ -105,10 +105,9 @@ def train(settings: TrainSettings) -> Trained:
                 raise cause from error
         raise
     history = read_history(settings.out)
-    scores = [entry["map"] for entry in history if "map" in entry]
-    best = [entry["epoch"] for entry in history if entry["best"]]
+    kept = [entry for entry in history if entry["best"]][-1]  # of the last stage
     draw_curves(history, settings.out / "curves.png")
-    return Trained(settings.out / "checkpoint", history, max(scores, default=None), best[-1])
+    return Trained(settings.out / "checkpoint", history, kept.get("map"), kept["epoch"])
 
 
 def train_worker(config: dict[str, Any]) -> None:
