@@ -13,7 +13,7 @@ import pipelines.train.trainer
 from model.checkpoint import load_checkpoint
 from model.systems import SYSTEMS
 from pipelines.train.distributed import World
-from pipelines.train.run_folder import read_history
+from pipelines.train.run_folder import kept_epoch, read_history
 from pipelines.train.settings import TrainSettings
 from pipelines.train.step import stage_of
 from tests.model.networks import encoder
@@ -89,6 +89,7 @@ def test_an_earlier_stage_is_not_kept(manifest: Path, tmp_path: Path, monkeypatc
     for out in (tmp_path / "run", tmp_path / "states"):
         assert load_checkpoint(out / "best").metrics["epoch"] == 4
         assert [entry["best"] for entry in read_history(out)] == [True, False, True, True]
+        assert kept_epoch(read_history(out))["map"] == 0.4
 
 
 def test_the_first_stage_is_validated_without_what_it_does_not_train(
