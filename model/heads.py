@@ -40,7 +40,8 @@ class CentreHead(nn.Module):
     """Classes by the nearest centre, for systems that learn no classes (ours; MODC's clusters are these).
 
     P = softmax over an attribute's classes of cos(u, centre)/τ, given as a logit, so that its sigmoid is P again.
-    Nothing in it is trained: the centres are set (`Encoder.set_centres`).
+    Nothing in it is trained: the centres are set (`Encoder.set_centres`). A class that was never seen has a centre of
+    zero, and is not predicted; where that is all of an attribute's, they are equally likely.
 
     Args:
         taxonomy: gives the classes their attributes.
@@ -60,7 +61,11 @@ class CentreHead(nn.Module):
         unit, centres = F.normalize(embeddings.float(), dim=-1), F.normalize(self.centres, dim=-1)
         parts = []
         for n in range(embeddings.shape[1]):
-            scores = unit[:, n] @ centres[self.taxonomy.span(n)].T / _TEMPERATURE
+            own = centres[self.taxonomy.span(n)]
+            seen = own.any(1)
+            scores = unit[:, n] @ own.T / _TEMPERATURE
+            # The cosine 0 of a zero centre would beat those of all that lie the other way.
+            scores = scores.masked_fill(~seen & seen.any(), float("-inf"))
             probability = scores.softmax(1).clamp(1e-6, 1 - 1e-6)
             parts.append(torch.logit(probability))
         return torch.cat(parts, 1)

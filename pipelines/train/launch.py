@@ -32,7 +32,7 @@ from pipelines.errors import DuetError, ManifestError
 from .curves import draw_curves
 from .distributed import World
 from .finish import finish
-from .run_folder import check_same_run, check_same_taxonomy, read_history, write_epoch, write_problems
+from .run_folder import check_same_run, check_same_taxonomy, kept_epoch, read_history, write_epoch, write_problems
 from .settings import TrainSettings
 from .trainer import Trainer
 
@@ -106,10 +106,9 @@ def train(settings: TrainSettings) -> Trained:
                 raise cause from error
         raise
     history = read_history(settings.out)
-    scores = [entry["map"] for entry in history if "map" in entry]
-    best = [entry["epoch"] for entry in history if entry["best"]]
+    kept = kept_epoch(history)
     draw_curves(history, settings.out / "curves.png")
-    return Trained(settings.out / "checkpoint", history, max(scores, default=None), best[-1])
+    return Trained(settings.out / "checkpoint", history, kept.get("map"), kept["epoch"])
 
 
 def train_worker(config: dict[str, Any]) -> None:
