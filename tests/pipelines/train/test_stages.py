@@ -40,9 +40,9 @@ def test_a_stage_without_an_epoch_is_refused(tmp_path: Path) -> None:
     assert {name for name, system in SYSTEMS.items() if system.stages > 1} == {"asen_pp", "fashionsearchnet"}
     for name, system in SYSTEMS.items():
         assert system.stages == encoder(name).stages
-        TrainSettings(manifest=["x.parquet"], out=tmp_path, encoder={"system": name}, epochs=system.stages)  # type: ignore[arg-type]
+        TrainSettings(manifest=["x.parquet"], out=tmp_path, encoder={"system": name}, epochs=system.stages)
     with pytest.raises(ValidationError, match="asen_pp is trained in 2 stages"):
-        TrainSettings(manifest=["x.parquet"], out=tmp_path, encoder={"system": "asen_pp"}, epochs=1)  # type: ignore[arg-type]
+        TrainSettings(manifest=["x.parquet"], out=tmp_path, encoder={"system": "asen_pp"}, epochs=1)
 
 
 def test_rates_begin_anew_with_a_stage(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_rates_begin_anew_with_a_stage(manifest: Path, tmp_path: Path, monkeypat
     step = trainer.optimizer.step
 
     def watched(*arguments: Any, **named: Any) -> Any:
-        rates = {}
+        rates: dict[str, float] = {}
         for group in trainer.optimizer.param_groups:
             rates |= {names[id(parameter)]: group["lr"] for parameter in group["params"] if id(parameter) in names}
         seen.append(rates)
