@@ -368,3 +368,16 @@ def test_the_evaluation_ranks_as_the_service_does() -> None:
                 hits = engine.search(SearchRequest(item_id=item_id, manipulations=tuple(asked), page_size=count)).hits
                 assert [hit.item_id for hit in hits] == [world.ids[item] for item in gallery.items[places[:-1]]]
     assert operations == set(itertools.product((1, 2, 3), Operation))
+
+
+def test_items_of_equal_labels_but_other_roles_ask_apart() -> None:
+    embedded, _ = random_case(0, 3, Taxonomy((Attribute("tags", ("p", "q", "r"), multi_label=True),)))
+    embedded = dataclasses.replace(
+        embedded, carried=np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], bool), known=np.ones((3, 1), bool)
+    )
+    for candidate, other in ((0, 1), (1, 0)):
+        roles = Roles(np.ones((3, 1), bool), np.arange(3)[:, None] != other)
+        # Whoever is no candidate finds the one that is; that one would find itself alone.
+        found = every_change(embedded, (0,), roles)
+        assert found.item.tolist() == [other, other] and candidate not in found.item
+        assert [found.changes(q)[0].operation for q in range(2)] == [Operation.REMOVE] * 2
