@@ -75,6 +75,11 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
     own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
+    if own is not None and own.asked is not None and settings.retrieval.relevance != "class":
+        raise DuetError(
+            f"{settings.roles}: its queries are about classes, which --retrieval.relevance "
+            f"{settings.retrieval.relevance} does not look at; leave that out, or the column 'class'"
+        )
     if foreign:
         _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
     triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None

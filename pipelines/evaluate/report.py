@@ -69,7 +69,11 @@ class Report:
         ]
         reranking = None
         if self.reranking is not None:
-            reranking = {name: figures(summary) for name, summary in self.reranking.summaries.items()}
+            reranking = {
+                "attributes": {name: figures(summary) for name, summary in self.reranking.summaries.items()},
+                "overall": figures(self.reranking.overall),
+                "macro": figures(self.reranking.macro),
+            }
         return {
             "format": FORMAT,
             "system": self.system,
@@ -177,7 +181,8 @@ class Report:
     def _reranking_table(self, result: RerankingResult) -> Table:
         space = "mean attribute" if self.manipulation is None else "global"
         notes = [f"the first K by {space} embeddings, before and after the attribute reorders them", *self._cut_notes()]
-        columns = [(name, summary, f"{summary.queries:,}") for name, summary in result.summaries.items()]
+        summaries = [*result.summaries.items(), ("overall", result.overall), ("macro", result.macro)]
+        columns = [(name, summary, f"{summary.queries:,}") for name, summary in summaries]
         return side_by_side("Re-ranking by one attribute", notes, self.system, columns)
 
     def _triplet_table(self, result: TripletAccuracy) -> Table:

@@ -82,8 +82,8 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
         path: Parquet with the text columns ``item_id``, ``attribute``, ``role`` (query or gallery) and, perhaps,
             ``class``: with one, the item asks for that class alone (a row for each), without one for all that it
             carries. What a candidate carries is for the labels to say: its row's class is not looked at.
-        labelled: N items. Rows of other items (of another split, say), of attributes that the encoder lacks and of
-            classes that the query is not labelled with are counted.
+        labelled: N items. Rows of other items (of another split, say), of attributes that the encoder lacks or the
+            item is not labelled for, and of classes that the query is not labelled with are counted.
 
     Raises:
         ManifestError: see `read_text_table`; a role of another name; no row is about these items.
@@ -93,14 +93,14 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
     items = {item_id: item for item, item_id in enumerate(labelled.item_ids)}
     attributes = {name: n for n, name in enumerate(taxonomy.names)}
     result = {role: np.zeros_like(labelled.known) for role in ("query", "gallery")}
-    asked, unknown = np.zeros_like(labelled.carried), 0
+    asked, unknown, narrowed = np.zeros_like(labelled.carried), 0, False
     classes = table["class"].to_pylist() if "class" in table.schema.names else [None] * len(table)
     columns = (table[name].to_pylist() for name in ("item_id", "attribute", "role"))
     for item_id, attribute, role, name in zip(*columns, classes, strict=True):
         if role not in result:
             raise ManifestError(f"{path}: a role is 'query' or 'gallery', not {role!r}")
         item, n = items.get(item_id), attributes.get(attribute)
-        if item is None or n is None:
+        if item is None or n is None or not labelled.known[item, n]:
             unknown += 1
             continue
         span = taxonomy.span(n)
@@ -110,10 +110,11 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
                 unknown += 1
                 continue
             asked[item, span] |= chosen
+            narrowed |= name is not None
         result[role][item, n] = True
     if unknown == len(table):
         raise ManifestError(f"{path}: none of its {len(table):,} rows is about an item and attribute that is evaluated")
-    return Roles(result["query"], result["gallery"], asked), unknown
+    return Roles(result["query"], result["gallery"], asked if narrowed else None), unknown
 
 
 ROLES = {"leave-one-out": leave_one_out, "split": split}

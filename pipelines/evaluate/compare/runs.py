@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipelines.data.writing import digest_of
 from pipelines.errors import DuetError
 
-from ..query_table import FILE, TASKS, of_task, read_queries
+from ..query_table import FILE, TASKS, measures, of_task, read_queries
 from ..report import FORMAT
 
 _SAME = ("denominator", "zero")  # what the queries themselves do not show
@@ -82,6 +82,11 @@ def check_comparable(runs: Sequence[Run]) -> None:
         if task == "retrieval" and len(having) < len(runs):
             empty = next(run for run, part in parts if not len(part))
             raise DuetError(f"{empty.folder}: has no query of retrieval, so there is nothing to compare")
+        common = set.intersection(*(set(measures(part)) for _, part in having)) if having else set()
+        if having and not common:
+            raise DuetError(
+                f"of {task}, the runs have no measure in common; evaluate them with the same --{_section(task)}.ks"
+            )
         for run, part in having[1:]:
             if fault := _difference(part, having[0][1]):
                 raise DuetError(f"{run.folder}: not comparable with {having[0][0].folder}: of {task}, {fault}")
@@ -123,6 +128,11 @@ def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
             seen[digest] = run
         systems.append(System(name, tuple(own)))
     return systems
+
+
+def _section(task: str) -> str:
+    """The settings whose K a task is measured at."""
+    return "manipulation" if "manipulation" in task else "reranking" if task == "reranking" else "retrieval"
 
 
 def _of_one_encoder(runs: Sequence[Run]) -> dict[str, list[Run]]:

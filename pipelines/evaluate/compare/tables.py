@@ -54,7 +54,7 @@ def means_table(part: TaskComparison, level: float, theirs: Sequence[tuple[str, 
         if figures.ceiling is not None:
             rows.append((measure, "ceiling", *map(percent, figures.ceiling)))
         if measure == "MAP@all":
-            overall = part.columns.index("overall")
+            overall = len(part.columns) - 2  # an attribute may be called so, too
             for name, value in theirs:
                 cells = (f"{value:.2f}" if c == overall else "" for c in range(len(part.columns)))
                 rows.append((measure, f"{name} (theirs)", *cells))
@@ -79,7 +79,8 @@ def differences_table(part: TaskComparison, level: float) -> Table | None:
         cells = _with_interval(figures.difference[s], figures.difference_low[s], figures.difference_high[s], sign=True)
         rows += [(measure, system.name, *cells), ("p", system.name, *(f"{p:.3f}" for p in figures.p[s]))]
     title = f"{TITLES[part.task]}: difference from {part.systems[0].name}"
-    note = f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference"
+    note = f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference between "
+    note += "these weights (runs are averaged first: what another training would give, only more seeds tell)"
     return Table(title, (note,), ("points", "", *part.columns), tuple(rows))
 
 

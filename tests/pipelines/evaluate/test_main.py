@@ -73,7 +73,7 @@ def test_writes_figures_tables_and_sheets(
     queries = of_task(read_queries(out), "retrieval")
     assert queries["MAP@all"].to_numpy().mean() == pytest.approx(result.overall.map)
     assert len(queries) == result.overall.queries
-    reranked = evaluate_reranking(embedded).summaries["overall"]
+    reranked = evaluate_reranking(embedded).overall
     assert report["reranking"]["overall"]["values"] == pytest.approx(dict(reranked.values))
     accuracy = evaluate_triplets(embedded, draw_triplets(embedded, 5_000))
     assert report["triplets"]["overall"] == {"triplets": 15_000, "accuracy": pytest.approx(accuracy.overall)}
@@ -180,6 +180,11 @@ def test_the_sets_own_roles_and_triplets(
     said = capsys.readouterr()
     assert "1 rows are of other items" in said.err and "1 triplets are left out" in said.err
     assert "the data set's own roles" in said.out
+    asking = {**names, "role": [role for _, role in listed], "class": [rows[0]["shape"][0]] * len(listed)}
+    pq.write_table(pa.table(asking), tmp_path / "roles.parquet")
+    with pytest.raises(SystemExit):
+        main(arguments(checkpoint_folder, catalogue, out, "--retrieval.relevance", "any", *more))
+    assert "--retrieval.relevance any does not look at" in capsys.readouterr().err
 
 
 def settings(checkpoint: Path, manifest: Path, out: Path, **more: object) -> EvaluateSettings:
@@ -230,6 +235,7 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--device", "abacus"), "not a device"),
         (("--sensitivity.thresholds", "0.5,1"), "--sensitivity.thresholds.1: Input should be less than 1"),
         (("--retrieval.denominator", "most"), "--retrieval.denominator"),
+        (("--triplets.seed", "-1"), "--triplets.seed: Input should be greater than or equal to 0"),
         (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
         (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
         (("--manipulation.sizes", "[0]"), "--manipulation.sizes"),

@@ -104,9 +104,10 @@ def test_a_set_with_queries_candidates_and_classes(tmp_path: Path, capsys: pytes
 
 
 def test_a_set_with_fixed_triplets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Zappos50k: the triplets of the split and of the attribute that has labels."""
+    """Zappos50k without its meta-data: the triplets of the split and of the attribute that has labels."""
     tree = tmp_path / "tree"
     zappos50k(tree)
+    (tree / "meta-data.csv").unlink()
     with (tree / "filenames.json").open("a") as file:
         file.write("\nSandals/Flat/5.jpg\nBoots/Knee/6.jpg")
     draw(tree / "ut-zap50k-images", "Sandals/Flat/5.jpg", "Boots/Knee/6.jpg")

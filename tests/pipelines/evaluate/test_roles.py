@@ -48,7 +48,8 @@ def test_queries_and_galleries_are_those_of_the_file(seed: int, tmp_path: Path) 
     place = {item_id: item for item, item_id in enumerate(embedded.item_ids)}
     left_out, asking = 0, {}
     for item_id, attribute, role, name in rows:
-        if item_id not in place or attribute not in TAXONOMY.names:
+        here = item_id in place and attribute in TAXONOMY.names
+        if not here or not embedded.known[place[item_id], TAXONOMY.position(attribute)]:
             left_out += 1
         elif role == "query":
             span = TAXONOMY.span(TAXONOMY.position(attribute))
@@ -78,6 +79,9 @@ def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: P
     mine, whole = (evaluate_retrieval(embedded, roles=one).attributes for one in (roles, None))
     assert (mine["print"].values["MAP@all"] == whole["print"].values["MAP@all"]).all()
     assert unknown == len(mine["collar"]) == len(mine["length"]) == 0
+    assert roles.asked is None  # so that other rules of relevance may be asked for
+    rows = [(one, name, role, "of the gallery" if role == "gallery" else None) for one, name, role, _ in rows]
+    assert own_roles(write(tmp_path / "roles.parquet", rows), embedded)[0].asked is None
 
 
 @pytest.mark.parametrize(

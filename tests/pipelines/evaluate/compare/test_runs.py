@@ -119,6 +119,11 @@ def test_queries_of_another_report_are_refused(tmp_path: Path) -> None:
         load_run(one)
 
 
+def test_runs_without_a_common_measure_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DuetError, match=r"of reranking, .* no measure in common; .* the same --reranking\.ks"):
+        compared(tmp_path, system(0), system(1), reranking={"ks": [5]})
+
+
 def test_given_classes_are_another_system(tmp_path: Path) -> None:
     base = system(0)
     given = write_run(tmp_path / "a", base, retrieval={"classes": "given"})
