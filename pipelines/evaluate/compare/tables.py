@@ -79,9 +79,11 @@ def differences_table(part: TaskComparison, level: float) -> Table | None:
         cells = _with_interval(figures.difference[s], figures.difference_low[s], figures.difference_high[s], sign=True)
         rows += [(measure, system.name, *cells), ("p", system.name, *(f"{p:.3f}" for p in figures.p[s]))]
     title = f"{TITLES[part.task]}: difference from {part.systems[0].name}"
-    note = f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference between "
-    note += "these weights (runs are averaged first: what another training would give, only more seeds tell)"
-    return Table(title, (note,), ("points", "", *part.columns), tuple(rows))
+    notes = (
+        f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference",
+        "of these weights: runs are averaged first, and what another training would give, only more seeds tell",
+    )
+    return Table(title, notes, ("points", "", *part.columns), tuple(rows))
 
 
 def worst_table(figures: ClassFigures, systems: Sequence[str]) -> Table:
