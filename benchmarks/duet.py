@@ -11,8 +11,9 @@ import torch
 
 from benchmarks.ratio import compare, spread
 from model.duet import encode
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.preparation import normalize
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 
 

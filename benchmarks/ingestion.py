@@ -30,8 +30,9 @@ from benchmarks.ratio import spread
 from cluster.runtime import runtime
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.duet import encode
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import EncoderConfig
 from model.preparation import ImagePreparation
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.images import prepare
 from pipelines.data.manifest import Manifest, row_image

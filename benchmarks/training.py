@@ -10,9 +10,10 @@ import torch
 
 from benchmarks.duet import options, sizes, taxonomy_of
 from benchmarks.ratio import compare, spread
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import Encoder, EncoderConfig
 from model.objective import Counts, Objective, ObjectiveConfig, Roles
 from model.preparation import normalize
+from model.systems import build_encoder
 from pipelines.train.augment import AugmentationConfig, draw_augmentation
 from pipelines.train.average import WeightAverage
 from pipelines.train.batches import Batch
@@ -21,14 +22,14 @@ from pipelines.train.settings import OptimizerSection
 from pipelines.train.step import TrainingStep, optimizer_of, to_device
 
 
-def random_batch(encoder: M3Net, given: object, rng: np.random.Generator) -> Batch:
+def random_batch(encoder: Encoder, given: object, rng: np.random.Generator) -> Batch:
     """Random pictures, every attribute labelled."""
     taxonomy, count, size = encoder.taxonomy, given.batch, given.size  # type: ignore[attr-defined]
     carried = np.zeros((count, taxonomy.class_count), bool)
     for n in range(len(taxonomy.attributes)):
         carried[np.arange(count), rng.integers(taxonomy.offsets[n], taxonomy.offsets[n + 1], count)] = True
     known = np.ones((count, len(taxonomy.attributes)), bool)
-    roles = draw_roles(carried, known, np.array(taxonomy.attribute_of_class), rng)
+    roles = draw_roles(np.arange(count), carried, known, np.array(taxonomy.attribute_of_class), rng)
     triplets = int(((roles.positive >= 0) & (roles.negative >= 0)).sum())
     return Batch(
         torch.from_numpy(rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)),
@@ -36,7 +37,7 @@ def random_batch(encoder: M3Net, given: object, rng: np.random.Generator) -> Bat
         torch.from_numpy(carried),
         torch.from_numpy(known),
         Roles(*(torch.from_numpy(getattr(roles, f)) for f in ("anchor", "class_index", "positive", "negative"))),
-        Counts(known.size, int((roles.negative >= 0).sum()), triplets),
+        Counts(len(known), known.size, int((roles.negative >= 0).sum()), triplets),
     )
 
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.set_defaults(batch=16, classes=6)
     given = parser.parse_args()
     torch.manual_seed(0)
-    encoder = M3Net(EncoderConfig(backbone=given.backbone), taxonomy_of(given.attributes, given.classes))
+    encoder = build_encoder(EncoderConfig(backbone=given.backbone), taxonomy_of(given.attributes, given.classes))
     device = torch.device(given.device)
     encoder = encoder.to(device, memory_format=torch.channels_last)
     step = TrainingStep(encoder, Objective(ObjectiveConfig(), encoder), AugmentationConfig(), 255).to(device).train()

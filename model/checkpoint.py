@@ -23,12 +23,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from .encoder import Encoder
+from .encoder import Encoder, EncoderConfig
 from .errors import CheckpointError, DuetError
-from .m3net import EncoderConfig, M3Net
-from .manipulation import GlobalHead
+from .manipulation import HeadConfig, ManipulationHead, build_head
 from .preparation import ImagePreparation
 from .prototypes import Prototypes
+from .systems import build_encoder
 from .taxonomy import Taxonomy
 
 FORMAT = 1
@@ -45,7 +45,7 @@ class Checkpoint:
     encoder: Encoder
     preparation: ImagePreparation
     prototypes: Prototypes | None
-    head: GlobalHead | None
+    head: ManipulationHead | None
     metrics: Mapping[str, Any]
     digest: str
 
@@ -57,11 +57,11 @@ class Checkpoint:
 
 def save_checkpoint(
     folder: str | Path,
-    encoder: M3Net,
+    encoder: Encoder,
     preparation: ImagePreparation,
     *,
     prototypes: Prototypes | None = None,
-    head: GlobalHead | None = None,
+    head: ManipulationHead | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a checkpoint beside ``folder`` and rename it into place. Returns its digest."""
@@ -77,7 +77,7 @@ def save_checkpoint(
     }
     _save_tensors(temporary / "encoder.safetensors", encoder.state_dict())
     if head is not None:
-        about["global_width"] = head.width
+        about["global_width"], about["head"] = head.width, asdict(head.config)
         _save_tensors(temporary / "head.safetensors", head.state_dict())
     if prototypes is not None:
         tensors = {"attribute": prototypes.attribute, "counts": prototypes.counts}
@@ -107,11 +107,12 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> C
         if _digest(folder, about) != stated:
             raise CheckpointError(f"checkpoint {folder} is damaged: its files do not have the digest that it states")
         taxonomy = Taxonomy.from_json(about["taxonomy"])
-        encoder = M3Net(EncoderConfig(**{**about["encoder"], "weights": "none"}), taxonomy)
+        encoder = build_encoder(EncoderConfig(**{**about["encoder"], "weights": "none"}), taxonomy)
         encoder.load_state_dict(load_file(folder / "encoder.safetensors"))
         head = None
         if "global_width" in about:
-            head = GlobalHead(taxonomy, encoder.width, about["global_width"])
+            head_config = HeadConfig(**about.get("head", {}))
+            head = build_head(head_config, taxonomy, encoder.width, about["global_width"])
             head.load_state_dict(load_file(folder / "head.safetensors"))
             head = head.to(device).eval().requires_grad_(False)
         prototypes = _load_prototypes(folder / "prototypes.safetensors", device)

@@ -9,9 +9,11 @@ Eq. 7 is BCE with ``pos_weight`` w_p, and the d of Eq. 8 is the distance 1 − c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,11 +75,13 @@ class Counts:
     """Denominators, over the global batch.
 
     Attributes:
+        images: in the batch.
         labels: (image, attribute) pairs with a known label.
         anchors: roles with a negative (for the prototype term).
         triplets: roles with a positive and a negative (for the instance term).
     """
 
+    images: int
     labels: int
     anchors: int
     triplets: int
@@ -85,23 +89,25 @@ class Counts:
 
 @dataclass(frozen=True)
 class Losses:
-    """The three terms, weighted, each this worker's share of the batch's; and what the prototypes need."""
+    """The terms by name, weighted, each this worker's share of the batch's; and what the prototypes need."""
 
-    classification: Tensor
-    prototype: Tensor
-    instance: Tensor
+    terms: Mapping[str, Tensor]
     prototype_sums: Tensor
     prototype_counts: Tensor
 
     @property
     def total(self) -> Tensor:
         """Their sum; its gradient summed over workers is the batch's."""
-        return self.classification + self.prototype + self.instance
+        return torch.stack(list(self.terms.values())).sum()
 
 
 class Objective(nn.Module):
-    """The objective with its moving prototypes. Encoders without a class level are trained in attribute space."""
+    """The objective with its moving prototypes. Encoders without a class level are trained in attribute space.
 
+    Other systems use parts of it, by weights of zero, or add terms of their own (`extra`).
+    """
+
+    names: tuple[str, ...] = ("classification", "prototype", "instance")
     positive_weight: Tensor
     attribute_of_class: Tensor
     sizes: Tensor
@@ -134,7 +140,7 @@ class Objective(nn.Module):
             counts: of the whole global batch.
         """
         config = self.config
-        classification = self._classification(output.logits.float(), carried, known) / max(counts.labels, 1)
+        classification = self.classification(output, carried, known) / max(counts.labels, 1)
         with_negative = roles.negative >= 0
         images = torch.cat([roles.anchor, roles.negative[with_negative]])
         classes = torch.cat([roles.class_index, roles.class_index[with_negative]])
@@ -142,29 +148,47 @@ class Objective(nn.Module):
             vectors = encoder.classes(output, ClassPairs(images, classes))
         else:
             vectors = output.embeddings[images, self.attribute_of_class[classes]]
-        unit = F.normalize(vectors.float(), dim=-1)
-        anchors, negatives = unit.split([len(roles.anchor), int(with_negative.sum())])
+        vectors = vectors.float()
+        anchors, negatives = vectors.split([len(roles.anchor), int(with_negative.sum())])
         sums, seen = self.prototypes.batch_sums(anchors, roles.class_index)
         anchor, class_index = anchors[with_negative], roles.class_index[with_negative]
-        away = (anchor * negatives).sum(-1)  # s(a, n)
-        near = (anchor * self.prototypes()[class_index]).sum(-1)  # s(a, prototype)
-        hinge = (config.margin + away - near).clamp(min=0)
+        hinge = self.triplet(anchor, self.prototypes()[class_index], negatives)
         prototype = (hinge * self.prototypes.seen[class_index]).sum() / max(counts.anchors, 1)
         position = roles.positive[with_negative]
-        pair = (anchor * anchors[position.clamp(min=0)]).sum(-1)  # s(a, p)
-        hinge = (config.margin + away - pair).clamp(min=0)
+        hinge = self.triplet(anchor, anchors[position.clamp(min=0)], negatives)
         instance = (hinge * (position >= 0)).sum() / max(counts.triplets, 1)
-        return Losses(
-            config.classification * classification, config.prototype * prototype, config.instance * instance, sums, seen
-        )
+        # A weight of zero leaves a term in the graph: workers expect a gradient of every parameter.
+        terms = {
+            "classification": config.classification * classification,
+            "prototype": config.prototype * prototype,
+            "instance": config.instance * instance,
+            **self.extra(output, carried, known, counts),
+        }
+        assert tuple(terms) == self.names, f"terms {tuple(terms)} are not {self.names}"
+        return Losses(terms, sums, seen)
 
-    def _classification(self, logits: Tensor, carried: Tensor, known: Tensor) -> Tensor:
+    def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Three K×D, not normalised -> K hinges max(0, margin + s(a, n) − s(a, p)), s the cosine."""
+        anchor, positive, negative = (F.normalize(each, dim=-1) for each in (anchor, positive, negative))
+        return (self.config.margin + (anchor * negative).sum(-1) - (anchor * positive).sum(-1)).clamp(min=0)
+
+    def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
+        """Terms of a system's own, weighted, each this worker's share; their names end `names`."""
+        return {}
+
+    def classification(self, output: AttributeOutput, carried: Tensor, known: Tensor) -> Tensor:
         """Eq. 7, summed over classes and labelled (image, attribute) pairs; missing labels are masked."""
-        target = carried.float()
-        if self.config.smoothing:
-            target = target * (1 - self.config.smoothing) + self.config.smoothing / self.sizes
-        loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight, reduction="none")
+        loss = self.binary(output.logits.float(), self.target(carried))
         return (loss * known[:, self.attribute_of_class]).sum()
+
+    def target(self, carried: Tensor) -> Tensor:
+        """Labels B×ΣM bool -> what is to be predicted, B×ΣM in 0..1."""
+        share = self.config.smoothing
+        return carried * (1 - share) + share / self.sizes
+
+    def binary(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Binary cross-entropy, its positives weighted by w_p, B×ΣM."""
+        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight, reduction="none")
 
 
 def label_ratio(carried: Tensor, known: Tensor, attribute_of_class: Tensor) -> Tensor:
@@ -178,3 +202,11 @@ def label_ratio(carried: Tensor, known: Tensor, attribute_of_class: Tensor) -> T
     attributes = int(attribute_of_class.max()) + 1
     means = torch.stack([ratio[attribute_of_class == n].nanmean() for n in range(attributes)]).nan_to_num(1.0)
     return means.clamp(min=1e-3)[attribute_of_class]
+
+
+def sum_over_workers(tensor: Tensor) -> Tensor:
+    """The sum of every worker's tensor, for a denominator that only the whole batch has; no gradient passes."""
+    total = tensor.detach().clone()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(total)
+    return total

@@ -17,12 +17,14 @@ PROG = "duet"
 
 # name -> (module with a ``main``, what it does)
 COMMANDS = {
-    "data": ("pipelines.data.__main__", "describe a manifest, read its taxonomy, draw the demo wardrobe"),
+    "data": ("pipelines.data.__main__", "describe a manifest, import a public data set, draw the demo wardrobe"),
+    "systems": ("pipelines.train.systems", "list the encoders that can be trained"),
     "train": ("pipelines.train.__main__", "train an encoder: manifest -> checkpoint (Ray Train)"),
     "ingest": ("pipelines.ingest.__main__", "embed a manifest and publish it: manifest -> index (Ray Data)"),
     "search": ("pipelines.serve.search_command", "ask a running server, or an index folder directly"),
     "serve": ("pipelines.serve.__main__", "answer searches over gRPC"),
     "evaluate": ("pipelines.evaluate.__main__", "measure retrieval quality"),
+    "attention": ("pipelines.evaluate.attention_command", "draw where an encoder looks in pictures"),
     "snapshots": ("pipelines.index.__main__", "list what an index has published"),
     "submit": ("cluster.jobs", "run any of these as a job on a Ray cluster"),
 }

@@ -1,4 +1,4 @@
-"""``duet data``: describe a manifest, write its taxonomy, draw the demo wardrobe."""
+"""``duet data``: describe a manifest, write its taxonomy, import a public data set, draw the demo wardrobe."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipelines.errors import DuetError
 from .describe import describe
 from .describe_text import print_description
 from .manifest import Manifest
+from .public.command import import_command
 from .taxonomy import build_taxonomy, save_taxonomy
 from .wardrobe import write_wardrobe
 
@@ -97,12 +98,13 @@ def _wardrobe(argv: Sequence[str], prog: str) -> None:
     print(f"{settings.out}: {settings.items:,} garments")
 
 
-_COMMANDS = {"describe": _describe, "taxonomy": _taxonomy, "wardrobe": _wardrobe}
+_COMMANDS = {"describe": _describe, "taxonomy": _taxonomy, "import": import_command, "wardrobe": _wardrobe}
 _USAGE = f"""usage: {_PROG} COMMAND [options]
 
 commands:
   describe MANIFEST…            what a manifest holds and what is wrong with it
   taxonomy MANIFEST… --out F    write its attributes and classes as JSON
+  import NAME PATH --out F      turn a public data set into a manifest
   wardrobe --out F              draw the demo wardrobe, with labels
 
 {_PROG} COMMAND --help tells a command's options."""

@@ -31,7 +31,7 @@ from .locations import read_image
 from .readers import inspect, read
 from .schemas import RESERVED, Roles, assign_roles, normal_name
 
-_ID_LIMIT = 512
+ID_LIMIT = 512
 
 
 @dataclass(frozen=True)
@@ -231,12 +231,12 @@ def _check_ids(ids: pa.Array, source: Source, start: int) -> None:
     bad = pc.or_(
         pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), True),
         pc.fill_null(
-            pc.or_(pc.greater(pc.utf8_length(ids), _ID_LIMIT), pc.match_substring_regex(ids, r"\p{Cc}")), False
+            pc.or_(pc.greater(pc.utf8_length(ids), ID_LIMIT), pc.match_substring_regex(ids, r"\p{Cc}")), False
         ),
     )
     if pc.any(bad).as_py():
         row = pc.index(bad, True).as_py()
         value = ids[row].as_py()
-        fault = f"must have at most {_ID_LIMIT} characters, none of them a control character"
+        fault = f"must have at most {ID_LIMIT} characters, none of them a control character"
         why = fault if (value or "").strip() else "is empty"
         raise ManifestError(f"{source.path}, row {start + row + 1}, column 'item_id': {why}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from model.encoder import asked
 from pipelines.errors import DuetError
 
 from .embedded import Embedded
@@ -66,7 +67,7 @@ class Gallery:
         Raises:
             DuetError: a class of the condition has no class embedding for its query.
         """
-        queries = self._embedded.attribute_embeddings[items, self._attribute]
+        queries = asked(self._embedded.attribute_embeddings[items, self._attribute], self._embedded.slack)
         near = queries @ self._vectors.T
         own = self.own[items]
         total = np.zeros_like(near)

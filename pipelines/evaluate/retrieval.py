@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .embedded import Embedded
 from .gallery import Gallery
-from .metrics import Counts
+from .metrics import Counts, Hits
 from .roles import ROLES, Roles
-from .scores import Scores, Summary, join, macro, score, summarise
+from .scores import NEAREST, Scores, Summary, join, macro, score, summarise
 from .settings import RetrievalSettings
 
 
@@ -69,7 +69,8 @@ class AttributeQueries:
         queries = np.flatnonzero(roles.query[:, attribute] & known)
         self._per_class = settings.relevance == "class" or not embedded.taxonomy.attributes[attribute].multi_label
         if self._per_class:
-            row, local = np.nonzero(carried[queries])
+            about = carried if roles.asked is None else carried & roles.asked[:, self._span]
+            row, local = np.nonzero(about[queries])
             self.item: Counts = queries[row]
             self.class_index: Counts = local + self._span.start
         else:
@@ -91,7 +92,9 @@ class AttributeQueries:
             return self.gallery.rank(items, condition, limit)
         # An item's queries differ in what is relevant, not in how the gallery is ranked: rank once per item.
         unique, inverse = np.unique(items, return_inverse=True)
-        ranked = self.gallery.rank(unique, self._embedded.predicted[unique, self._span], limit)
+        # A system that does not put classes first has one tier, unless somebody gives the classes.
+        condition = self._embedded.predicted[unique, self._span] & self._embedded.class_first
+        ranked = self.gallery.rank(unique, condition, limit)
         return ranked if len(unique) == len(items) and (unique == items).all() else ranked[inverse]
 
     def relevance(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -152,9 +155,21 @@ def score_queries(
     # Without queries, one empty chunk: its scores have all the measures, of nothing.
     for part in gallery.chunks(len(item)) if len(item) else [slice(0, 0)]:
         rows = np.arange(part.start, part.stop)
-        hits = np.take_along_axis(relevance(rows), rank(rows), axis=1)
-        parts.append(score(hits, item[part], class_index[part], sizes[part], settings.ks, settings.denominator))
+        ranked = rank(rows)
+        hits = np.take_along_axis(relevance(rows), ranked, axis=1)
+        scores = score(hits, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
+        nearest, hit = _nearest(gallery, item[part], ranked, hits)
+        parts.append(replace(scores, nearest=nearest, hit=hit))
     return join(parts)
+
+
+def _nearest(gallery: Gallery, item: Counts, ranked: Counts, hits: Hits) -> tuple[Counts, Hits]:
+    """Of B rankings the first items and whether they are hits: B×NEAREST each; −1 for the query itself and beyond."""
+    first = ranked[:, :NEAREST]
+    nearest, hit = np.full((len(first), NEAREST), -1, np.int64), np.zeros((len(first), NEAREST), bool)
+    nearest[:, : first.shape[1]] = np.where(first == gallery.own[item][:, None], -1, gallery.items[first])
+    hit[:, : first.shape[1]] = hits[:, :NEAREST]
+    return nearest, hit
 
 
 def _set_codes(carried: NDArray[np.bool_]) -> Counts:

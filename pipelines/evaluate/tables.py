@@ -22,12 +22,14 @@ class Table:
         notes: how.
         columns: the first two head the measure and the system.
         rows: as long as `columns`.
+        bold: (row, column) of the cells that stand out.
     """
 
     title: str
     notes: tuple[str, ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    bold: frozenset[tuple[int, int]] = frozenset()
 
 
 def side_by_side(title: str, notes: Sequence[str], system: str, columns: Sequence[tuple[str, Summary, str]]) -> Table:
@@ -45,7 +47,7 @@ def side_by_side(title: str, notes: Sequence[str], system: str, columns: Sequenc
         lines = [("random", "chance"), (system, "values"), ("ceiling", "ceiling")]
         for name, kind in lines:
             if measure in getattr(first, kind):
-                figures = (_percent(getattr(summary, kind)[measure]) for _, summary, _ in columns)
+                figures = (percent(getattr(summary, kind)[measure]) for _, summary, _ in columns)
                 rows.append((measure, name, *figures))
     rows.append(("queries", "", *(queries for *_, queries in columns)))
     if any(summary.without_relevant for _, summary, _ in columns):
@@ -56,6 +58,8 @@ def side_by_side(title: str, notes: Sequence[str], system: str, columns: Sequenc
 def markdown(table: Table) -> str:
     """As Markdown, columns aligned, ending in a newline."""
     cells = [[_escape(cell) for cell in row] for row in (table.columns, *table.rows)]
+    for row, column in table.bold:
+        cells[row + 1][column] = f"**{cells[row + 1][column]}**"
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(table.columns))]
     lines = [
         "| "
@@ -84,12 +88,14 @@ def show(tables: Sequence[Table], console: Console | None = None) -> None:
         )
         for column, heading in enumerate(table.columns):
             drawn.add_column(Text(heading), justify="left" if column < 2 else "right")
-        for row, after in zip(table.rows, [*table.rows[1:], None], strict=True):
-            drawn.add_row(*map(Text, row), end_section=after is None or after[0] != row[0])
+        for r, (row, after) in enumerate(zip(table.rows, [*table.rows[1:], None], strict=True)):
+            cells = [Text(cell, "bold" if (r, column) in table.bold else "") for column, cell in enumerate(row)]
+            drawn.add_row(*cells, end_section=after is None or after[0] != row[0])
         console.print(drawn)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """Of 0..1, two decimals; a dash where there is none."""
     return "–" if math.isnan(value) else f"{100 * value:.2f}"
 
 

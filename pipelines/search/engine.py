@@ -75,6 +75,8 @@ class Engine:
             self._encoder,
             checkpoint.head,
             snapshot.has_classes,
+            checkpoint.encoder.class_first,
+            checkpoint.encoder.slack,
         )
         has_global = snapshot.global_width is not None and checkpoint.head is not None
         metadata = {field.name: field.type for field in self._candidates.metadata.schema}

@@ -13,9 +13,10 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(11, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     epochs = [entry["epoch"] for entry in history]
-    for name in ("loss", "loss_classification", "loss_prototype", "loss_instance"):
+    for name in [key for key in history[-1] if key.startswith("loss") and history[-1][key]]:
         left.plot(epochs, [entry[name] for entry in history], label=name.removeprefix("loss_"))
-    left.set(xlabel="epoch", ylabel="loss", yscale="log")
+    drawn = [entry[name] for entry in history for name in entry if name.startswith("loss")]
+    left.set(xlabel="epoch", ylabel="loss", yscale="log" if min(drawn) >= 0 else "linear")
     left.legend()
     validated = [entry for entry in history if "map" in entry]
     for name in sorted({key for entry in validated for key in entry if key.startswith("map")}):

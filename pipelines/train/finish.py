@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.encoder import ClassPairs, Encoder
-from model.m3net import M3Net
-from model.manipulation import GlobalHead
+from model.manipulation import build_head
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems import find_system
 from pipelines.data.item_store import ItemStore
 
 from .distributed import World
@@ -76,7 +76,8 @@ def finish(settings: TrainSettings, store: ItemStore, world: World, metrics: dic
         section = settings.manipulation
         if section.width:
             torch.manual_seed(settings.seed)
-            head = GlobalHead(best.taxonomy, best.encoder.width, section.width)
+            config = find_system(best.encoder.config.system).manipulation(best.encoder.config)
+            head = build_head(config, best.taxonomy, best.encoder.width, section.width)
             head.start(prototypes)
             losses = train_head(
                 head,
@@ -89,7 +90,7 @@ def finish(settings: TrainSettings, store: ItemStore, world: World, metrics: dic
                 seed=settings.seed,
             )
             metrics = {**metrics, "head_loss": float(np.mean(losses[-50:])) if losses else None}
-        assert isinstance(best.encoder, M3Net)
+        best.encoder.set_centres(prototypes.attribute)
         save_checkpoint(folder, best.encoder, best.preparation, prototypes=prototypes, head=head, metrics=metrics)
     world.gather(None)  # nobody leaves before it is written
     return folder

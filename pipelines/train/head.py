@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.manipulation import GlobalHead
+from model.manipulation import ManipulationHead
 from model.taxonomy import Taxonomy
 
 _POOL = 64  # random items among which the most alike becomes q
@@ -19,7 +19,7 @@ _TEMPERATURE = 0.05
 
 
 def train_head(
-    head: GlobalHead,
+    head: ManipulationHead,
     embeddings: Tensor,
     carried: Tensor,
     known: Tensor,
@@ -31,11 +31,11 @@ def train_head(
 ) -> list[float]:
     """Train a started head in place; returns the loss of every step.
 
-    The loss is cross-entropy of the manipulated query against its target among the batch's targets and the
-    unchanged queries: whatever carries the same labels as the target is no negative.
+    The loss (the head's own) sees the manipulated queries, and as candidates the batch's targets and the unchanged
+    queries: whatever carries the same labels as a target is no negative of it.
 
     Args:
-        head: after `GlobalHead.start`.
+        head: after `ManipulationHead.start`.
         embeddings: N×A×D attribute embeddings of the training set, L2-normalised.
         carried: N×ΣM bool.
         known: N×A bool.
@@ -46,7 +46,10 @@ def train_head(
     """
     taxonomy = head.taxonomy
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate)
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    if not trained:
+        return []
+    optimizer = torch.optim.Adam(trained, lr=learning_rate)
     count, losses = len(embeddings), []
     head.train()
     for step in range(steps):
@@ -58,16 +61,49 @@ def train_head(
         changed = head.change_batch(embeddings[query], carried[target], differs)
         vectors = head(changed)
         candidates = torch.cat([head(embeddings[target]), head(embeddings[query])])
-        scores = vectors @ candidates.T / _TEMPERATURE
         same = _same_labels(carried, known, target, torch.cat([target, query]), taxonomy)
-        same[torch.arange(batch), torch.arange(batch)] = False
-        loss = F.cross_entropy(scores.masked_fill(same, float("-inf")), torch.arange(batch, device=scores.device))
+        loss = _LOSSES[head.config.loss](vectors, candidates, same, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     head.eval()
     return losses
+
+
+def contrastive(vectors: Tensor, candidates: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """Cross-entropy of each of B queries against its target, the b-th candidate, among all (ours).
+
+    Args:
+        vectors: B×r, changed queries.
+        candidates: N×r, the B targets first.
+        same: B×N bool, candidates with the labels of the query's target; they are no negatives.
+        generator: not needed here.
+    """
+    rows = torch.arange(len(vectors))
+    others = same.clone()
+    others[rows, rows] = False
+    scores = vectors @ candidates.T / _TEMPERATURE
+    return F.cross_entropy(scores.masked_fill(others.to(scores.device), float("-inf")), rows.to(scores.device))
+
+
+def soft_triplet(vectors: Tensor, candidates: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """FashionSearchNet's L_G: d± = softmax of the distances to the target and to a random negative; mean of (d+)².
+
+    A query whose candidates all have its target's labels has no negative, and no loss. Arguments as of `contrastive`.
+    """
+    chances = (~same).float()
+    rows = chances.any(1).nonzero()[:, 0]
+    if not len(rows):
+        return vectors.sum() * 0
+    negative = torch.multinomial(chances[rows], 1, generator=generator)[:, 0].to(vectors.device)
+    rows = rows.to(vectors.device)
+    near = (vectors[rows] - candidates[rows]).norm(dim=1)
+    far = (vectors[rows] - candidates[negative]).norm(dim=1)
+    return torch.sigmoid(near - far).square().mean()
+
+
+_LOSSES = {"contrastive": contrastive, "soft_triplet": soft_triplet}
 
 
 def differing(first: Tensor, second: Tensor, taxonomy: Taxonomy) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,9 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from cluster.runtime import RaySettings
 from cluster.settings import Section, Settings
-from model.m3net import EncoderConfig
+from model.encoder import EncoderConfig
 from model.objective import ObjectiveConfig
 from model.preparation import ImagePreparation
+from model.system import System
+from model.systems import check_config, find_system
 
 from .augment import AugmentationConfig
 
@@ -19,8 +22,10 @@ from .augment import AugmentationConfig
 class EncoderSection(Section):
     """The network."""
 
-    system: Literal["m3net", "m3net_a", "m3net_c"] = "m3net"
-    """m3net, or its ablations: attribute modules only (m3net_a), class modules only (m3net_c)."""
+    system: str = "m3net"
+    """Its name; `duet systems` lists them."""
+    switches: list[str] = []
+    """Of the system; `duet systems` lists them."""
     backbone: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
     """torchvision's ResNet, cut after layer3. resnet50 is the papers'."""
     weights: str = "none"
@@ -31,10 +36,15 @@ class EncoderSection(Section):
     """Width c' of the attention spaces; 0 = half the backbone's channels."""
     threshold: float = Field(0.8, gt=0, lt=1)
     """γ: classes of a multi-label attribute with P > γ are predicted."""
-    head: Literal["cosine", "mlp"] = "cosine"
-    """Of the classes: by the cosine that items are searched by, or an MLP, the paper's."""
+    head: str = ""
+    """Of the classes; empty: the system's own. M3-Net's: cosine (items are searched by it), or mlp, the paper's."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Before the class heads."""
+
+    @model_validator(mode="after")
+    def _system_has_them(self) -> EncoderSection:
+        check_config(self.config())
+        return self
 
     def absolute(self) -> EncoderSection:
         """The same, with a file of weights named by its absolute path."""
@@ -63,41 +73,46 @@ class ImageSection(Section):
 
 
 class ObjectiveSection(Section):
-    """Weights of the loss (Eq. 7–11)."""
+    """Weights of the loss. What is not given is the system's own; M3-Net's are in brackets (Eq. 7–11)."""
 
-    classification: float = Field(1.0, ge=0)
-    """λ_M."""
-    prototype: float = Field(1.0, ge=0)
-    """λ_CC."""
-    instance: float = Field(1.0, ge=0)
-    """λ_CI."""
-    margin: float = Field(0.4, ge=0, le=2)
-    """Of both triplet losses, cosine distance."""
-    positive_weight: float = Field(1.0, ge=0)
-    """w_p; 0 = per attribute the mean ratio of negative to positive labels."""
-    smoothing: float = Field(0.0, ge=0, le=0.5)
-    """Label smoothing."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Of the moving prototypes."""
+    classification: float | None = Field(None, ge=0)
+    """λ_M [1]."""
+    prototype: float | None = Field(None, ge=0)
+    """λ_CC [1]."""
+    instance: float | None = Field(None, ge=0)
+    """λ_CI [1]."""
+    margin: float | None = Field(None, ge=0, le=2)
+    """Of both triplet losses, cosine distance [0.4]."""
+    positive_weight: float | None = Field(None, ge=0)
+    """w_p; 0 = per attribute the mean ratio of negative to positive labels [1]."""
+    smoothing: float | None = Field(None, ge=0, le=0.5)
+    """Label smoothing [0]."""
+    momentum: float | None = Field(None, ge=0, lt=1)
+    """Of the moving prototypes [0.9]."""
+
+    def of(self, system: System) -> ObjectiveSection:
+        """The same, with the system's own where nothing is given."""
+        given = self.model_dump(exclude_none=True)
+        return ObjectiveSection(**{**asdict(system.losses), **given})
 
     def config(self) -> ObjectiveConfig:
-        """As the model's own type."""
+        """As the model's own type; of a section that is complete (`of`)."""
         return ObjectiveConfig(**self.model_dump())
 
 
 class OptimizerSection(Section):
-    """AdamW and its schedule."""
+    """AdamW and its schedule, which begins anew with every stage of the system."""
 
     learning_rate: float = Field(1e-3, gt=0)
     """At its highest."""
     weight_decay: float = Field(0.05, ge=0)
     """On weight matrices; never on biases and norms."""
     schedule: Literal["cosine", "exponential"] = "cosine"
-    """cosine falls to zero at the end; exponential multiplies by ``decay`` every epoch (the papers')."""
+    """cosine falls to zero at the end of a stage; exponential multiplies by ``decay`` every epoch (the papers')."""
     decay: float = Field(0.975, gt=0, le=1)
     """Per epoch, for the exponential schedule."""
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of all steps in which the rate rises from zero."""
+    """Share of a stage's steps in which the rate rises from zero."""
     clip: float = Field(5.0, gt=0)
     """Largest norm of the gradient."""
     average: float = Field(0.99, ge=0, lt=1)
@@ -173,7 +188,7 @@ class TrainSettings(Settings):
     manipulation: ManipulationSection = ManipulationSection()
     """The memory and the global head."""
     epochs: int = Field(30, ge=1)
-    """Passes of as many images as there are training items."""
+    """Passes of as many images as there are training items; at least one for each stage of the system."""
     batch: int = Field(64, ge=4)
     """Images of a global batch, whatever the number of workers."""
     group: int = Field(16, ge=4)
@@ -206,6 +221,12 @@ class TrainSettings(Settings):
         return [value] if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def _losses_of_the_system(self) -> TrainSettings:
+        # What is saved beside a run says everything, so the system's own is filled in here.
+        object.__setattr__(self, "objective", self.objective.of(find_system(self.encoder.system)))
+        return self
+
+    @model_validator(mode="after")
     def _groups_fill_batches(self) -> TrainSettings:
         if self.group % 2 or self.batch % self.group:
             raise ValueError(f"group ({self.group}) must be even and divide batch ({self.batch})")
@@ -213,6 +234,13 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"{self.workers} workers cannot share {self.batch // self.group} groups: raise batch or lower group"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_for_every_stage(self) -> TrainSettings:
+        stages = find_system(self.encoder.system).stages
+        if self.epochs < stages:
+            raise ValueError(f"{self.encoder.system} is trained in {stages} stages: epochs ({self.epochs}) is too few")
         return self
 
     def identity(self) -> dict[str, Any]:

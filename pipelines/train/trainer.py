@@ -13,8 +13,8 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.tensorboard import SummaryWriter
 
-from model.m3net import M3Net
-from model.objective import Objective, label_ratio
+from model.objective import label_ratio
+from model.systems import build_encoder, build_objective
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.errors import EncoderError
@@ -25,7 +25,7 @@ from .distributed import World, synchronize_norms
 from .sampler import GroupSampler
 from .settings import TrainSettings
 from .state import Progress, load_state, save_state
-from .step import TrainingStep, learning_rate, optimizer_of, to_device
+from .step import TrainingStep, learning_rate, optimizer_of, stage_of, to_device
 from .validation import validate
 
 _LINE_EVERY = 2.0  # seconds between two progress lines in metrics.jsonl
@@ -58,12 +58,12 @@ class Trainer:
         self.training, self.validation = training, validation
         self.preparation = settings.image.preparation()
         torch.manual_seed(settings.seed)
-        self.encoder = M3Net(settings.encoder.config(), taxonomy).to(memory_format=torch.channels_last)
+        self.encoder = build_encoder(settings.encoder.config(), taxonomy).to(memory_format=torch.channels_last)
         ratio = None
         if settings.objective.positive_weight == 0:
             of_class = torch.tensor(taxonomy.attribute_of_class)
             ratio = label_ratio(torch.from_numpy(training.carried), torch.from_numpy(training.known), of_class)
-        objective = Objective(settings.objective.config(), self.encoder, ratio)
+        objective = build_objective(settings.objective.config(), self.encoder, ratio)
         step = TrainingStep(self.encoder, objective, settings.augmentation.config(), self.preparation.fill)
         synchronized = synchronize_norms(step.to(world.device), world)
         assert isinstance(synchronized, TrainingStep)
@@ -93,10 +93,15 @@ class Trainer:
         module: torch.nn.Module = self.step
         if self.world.size > 1:
             # Norms see the global batch and prototypes its sums, so there are no buffers to broadcast.
-            module = DistributedDataParallel(self.step, broadcast_buffers=False)
+            # An early stage may leave out what a later one trains.
+            staged = self.encoder.stages > 1
+            module = DistributedDataParallel(self.step, broadcast_buffers=False, find_unused_parameters=staged)
         out = settings.out
         writer = SummaryWriter(str(out / "tensorboard")) if self.world.rank == 0 else None
         for epoch in range(self.progress.epoch, settings.epochs):
+            if epoch == stage_of(epoch, settings.epochs, self.encoder.stages).first:
+                # What an earlier stage was worth says nothing of this one, and is not to be kept in its place.
+                self.progress.best, self.progress.best_epoch = -1.0, -1
             entry = self._epoch(module, epoch, writer)
             if (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs:
                 entry |= self._validate()
@@ -127,14 +132,17 @@ class Trainer:
 
     def _epoch(self, module: torch.nn.Module, epoch: int, writer: SummaryWriter | None) -> dict[str, Any]:
         settings, steps = self.settings, self.batches.sampler.steps
+        stage = stage_of(epoch, settings.epochs, self.encoder.stages)
+        self.encoder.stage = stage.number
         self.step.train()
         start = line = time.monotonic()
-        totals = torch.zeros(4, device=self.world.device)
+        names = (*self.step.objective.names, "loss")
+        totals = torch.zeros(len(names), device=self.world.device)
         for number, batch in enumerate(self.batches.epoch(epoch)):
             total_steps = epoch * steps + number
-            rate = learning_rate(settings.optimizer, total_steps, steps, settings.epochs)
+            rate = learning_rate(settings.optimizer, total_steps - stage.first * steps, steps, stage.epochs)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["rates"][stage.number]
             # Only dropout draws from torch's own generators: seeded per step, a resume need not restore them.
             torch.manual_seed(
                 int(np.random.SeedSequence((settings.seed, total_steps, self.world.rank)).generate_state(1)[0])
@@ -147,13 +155,13 @@ class Trainer:
             self.optimizer.step()
             sums, counts = self.world.sum(losses.prototype_sums), self.world.sum(losses.prototype_counts)
             self.step.objective.prototypes.update(sums, counts)
+            self.encoder.set_centres(self.step.objective.prototypes())
             self.average.update(total_steps)
-            terms = (losses.classification, losses.prototype, losses.instance, loss)
-            totals += torch.stack([term.detach() for term in terms])
+            totals += torch.stack([term.detach() for term in (*losses.terms.values(), loss)])
             if self.world.rank == 0 and time.monotonic() - line > _LINE_EVERY:
                 line = time.monotonic()
                 self._line(
-                    {"epoch": epoch, "step": number + 1, "steps": steps, "loss": float(totals[3]) / (number + 1)}
+                    {"epoch": epoch, "step": number + 1, "steps": steps, "loss": float(totals[-1]) / (number + 1)}
                 )
         means = (self.world.sum(totals) / steps).tolist()
         if not all(map(_finite, means)):
@@ -161,8 +169,8 @@ class Trainer:
                 f"the loss of epoch {epoch + 1} is not finite: lower optimizer.learning-rate, and give another --out"
             )
         seconds = time.monotonic() - start
-        names = ("loss_classification", "loss_prototype", "loss_instance", "loss")
-        entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(names, means, strict=True))}
+        keys = (*(f"loss_{name}" for name in names[:-1]), "loss")
+        entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(keys, means, strict=True))}
         entry |= {"learning_rate": rate, "seconds": seconds, "images_per_second": steps * settings.batch / seconds}
         return entry
 

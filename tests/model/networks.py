@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from model.m3net import EncoderConfig, M3Net, Variant
+from model.encoder import Encoder, EncoderConfig
+from model.systems import build_encoder
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 
 TAXONOMY = Taxonomy(
@@ -17,10 +19,18 @@ TAXONOMY = Taxonomy(
 )
 
 
-def network(system: Variant = "m3net", *, seed: int = 0, backbone: str = "resnet18") -> M3Net:
-    """A random network in eval mode whose norms have statistics that are not the trivial ones."""
+def network(system: str = "m3net", *, seed: int = 0, backbone: str = "resnet18") -> M3Net:
+    """A random M3-Net in eval mode whose norms have statistics that are not the trivial ones."""
+    net = encoder(system, seed=seed, backbone=backbone)
+    assert isinstance(net, M3Net)
+    return net
+
+
+def encoder(system: str, *switches: str, seed: int = 0, backbone: str = "resnet18") -> Encoder:
+    """Any system, likewise; its class centres are random too."""
     torch.manual_seed(seed)
-    net = M3Net(EncoderConfig(system=system, backbone=backbone), TAXONOMY)
+    net = build_encoder(EncoderConfig(system=system, switches=switches, backbone=backbone), TAXONOMY)
+    net.set_centres(torch.randn(TAXONOMY.class_count, net.width))
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.05)

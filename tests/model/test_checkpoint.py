@@ -9,8 +9,7 @@ import torch
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.duet import encode
 from model.errors import CheckpointError
-from model.m3net import VARIANTS, Variant
-from model.manipulation import GlobalHead
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
 
@@ -23,9 +22,9 @@ def prototypes() -> Prototypes:
     return Prototypes(torch.randn(9, 256), torch.randn(9, 256), torch.arange(9.0))
 
 
-@pytest.mark.parametrize("system", VARIANTS)
-def test_round_trip(tmp_path: Path, system: Variant) -> None:
-    net, means, head = network(system), prototypes(), GlobalHead(TAXONOMY, 256, 32)
+@pytest.mark.parametrize("system", ["m3net", "m3net_a", "m3net_c"])
+def test_round_trip(tmp_path: Path, system: str) -> None:
+    net, means, head = network(system), prototypes(), GlobalHead(HeadConfig(), TAXONOMY, 256, 32)
     digest = save_checkpoint(tmp_path / "c", net, PREPARATION, prototypes=means, head=head, metrics={"map": 0.5})
     loaded = load_checkpoint(tmp_path / "c")
     assert loaded.digest == digest and loaded.preparation == PREPARATION and loaded.taxonomy == TAXONOMY

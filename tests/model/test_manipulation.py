@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from model.errors import TaxonomyError
-from model.manipulation import Change, GlobalHead, Operation, target_classes
+from model.manipulation import (
+    Change,
+    GlobalHead,
+    HeadConfig,
+    ManipulationHead,
+    Operation,
+    build_head,
+    target_classes,
+)
 from model.prototypes import Prototypes
 
 from .networks import TAXONOMY
@@ -19,7 +29,7 @@ def carried(*classes: int) -> torch.Tensor:
 
 def head(seed: int = 0) -> GlobalHead:
     torch.manual_seed(seed)
-    result = GlobalHead(TAXONOMY, 16, 12)
+    result = GlobalHead(HeadConfig(), TAXONOMY, 16, 12)
     means = F.normalize(torch.randn(TAXONOMY.class_count, 16), dim=-1)
     result.start(Prototypes(means, None, torch.ones(TAXONOMY.class_count)))
     return result
@@ -97,3 +107,52 @@ def test_incomplete_changes() -> None:
         Change(0, Operation.REMOVE, to_class=1)
     with pytest.raises(TaxonomyError, match="to_class"):
         Change(0, Operation.ADD)
+
+
+def other_head(kind: str, **settings: Any) -> ManipulationHead:
+    torch.manual_seed(0)
+    result = build_head(HeadConfig(kind, **settings), TAXONOMY, 16, 12)  # type: ignore[arg-type]
+    means = F.normalize(torch.randn(TAXONOMY.class_count, 16), dim=-1)
+    result.start(Prototypes(means, None, torch.ones(TAXONOMY.class_count)))
+    return result
+
+
+def test_concatenated_head_is_the_vectors_themselves() -> None:
+    module, vectors = other_head("concatenated", memory=False), F.normalize(torch.randn(2, 3, 16), dim=-1)
+    assert module.width == 48 and not [p for p in module.parameters() if p.requires_grad]
+    torch.testing.assert_close(module(vectors), vectors.flatten(1) / 3**0.5)
+
+
+def test_fusion_by_hand() -> None:
+    module, x = other_head("fusion"), F.normalize(torch.randn(16), dim=0)
+    changed = module.change(x.expand(3, 16), carried(0, 3, 7), [Change(0, Operation.REPLACE, to_class=2)])
+    told = torch.cat([x, F.normalize(module.memory[2], dim=0)])
+    expected = F.normalize(x + module.get_submodule("fuse")(told), dim=0)
+    for row in changed:
+        torch.testing.assert_close(row, expected)
+    torch.testing.assert_close(module(changed[None])[0], expected)
+
+
+def test_fusion_is_told_what_goes_where_nothing_comes() -> None:
+    module, x = other_head("fusion"), F.normalize(torch.randn(16), dim=0)
+    changed = module.change(x.expand(3, 16), carried(0, 3), [Change(1, Operation.REMOVE, from_class=3)])
+    told = torch.cat([x, -F.normalize(module.memory[3], dim=0)])
+    torch.testing.assert_close(changed[0], F.normalize(x + module.get_submodule("fuse")(told), dim=0))
+
+
+@pytest.mark.parametrize("kind", ["global", "concatenated", "fusion"])
+def test_a_batch_is_its_queries(kind: str) -> None:
+    module = other_head(kind)
+    vectors = F.normalize(torch.randn(1 if kind == "fusion" else 3, 3, 16), dim=-1).expand(3, 3, 16)
+    before = torch.stack([carried(0, 3, 7), carried(1, 4, 8), carried(1, 4, 5, 8)])
+    after = torch.stack([carried(2, 3, 7), carried(1, 4, 5, 8), carried(0, 4, 7)])
+    changed = torch.tensor([[True, False, False], [False, True, False], [True, True, True]])
+    batch = module.change_batch(vectors, after, changed)
+    several = [
+        Change(0, Operation.REPLACE, to_class=0, from_class=1),
+        Change(1, Operation.REMOVE, from_class=5),
+        Change(2, Operation.REPLACE, to_class=7, from_class=8),
+    ]
+    changes = [[Change(0, Operation.REPLACE, to_class=2)], [Change(1, Operation.ADD, to_class=5)], several]
+    one_by_one = [module.change(*query) for query in zip(vectors, before, changes, strict=True)]
+    torch.testing.assert_close(batch, torch.stack(one_by_one))

@@ -86,7 +86,8 @@ def test_faults_of_the_user_are_one_line_and_status_2(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["describe", "--help"], ["taxonomy", "--help"], ["wardrobe", "--help"]]
+    "arguments",
+    [["--help"], ["describe", "--help"], ["taxonomy", "--help"], ["import", "--help"], ["wardrobe", "--help"]],
 )
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert status(*arguments) == 0

@@ -13,9 +13,10 @@ import torch
 from PIL import Image, ImageDraw
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from model.m3net import EncoderConfig, M3Net
-from model.manipulation import GlobalHead
+from model.encoder import EncoderConfig
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
+from model.systems.m3net import M3Net
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy
@@ -76,7 +77,7 @@ def checkpoint_folder(catalogue: Path, tmp_path_factory: pytest.TempPathFactory)
     torch.manual_seed(0)
     taxonomy = build_taxonomy(Manifest.open([str(catalogue)]))
     encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=32), taxonomy)
-    head = GlobalHead(taxonomy, encoder.width, 24)
+    head = GlobalHead(HeadConfig(), taxonomy, encoder.width, 24)
     torch.nn.init.normal_(head.memory)
     folder = tmp_path_factory.mktemp("model") / "checkpoint"
     save_checkpoint(folder, encoder.eval(), ImagePreparation(48, 40), head=head)

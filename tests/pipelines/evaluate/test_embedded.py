@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 from model.checkpoint import Checkpoint
 from model.duet import encode
-from model.encoder import ClassPairs
-from model.m3net import EncoderConfig, M3Net
+from model.encoder import ClassPairs, EncoderConfig
+from model.systems.m3net import M3Net
 from pipelines.data.item_store import ItemStore
 from pipelines.evaluate.embedded import embed
 
@@ -33,6 +33,18 @@ def test_equals_encode(checkpoint: Checkpoint, store: ItemStore, threshold: floa
     predicted = embedded.predicted[embedded.pair_item, embedded.pair_class]
     assert (embedded.pair_item[predicted] == image).all() and (embedded.pair_class[predicted] == class_index).all()
     assert np.allclose(embedded.class_embeddings[predicted], duet.class_embeddings, atol=1e-5)
+
+
+@pytest.mark.parametrize("lowest", [0.05, 0.9])
+def test_classes_of_a_lower_threshold_are_embedded_too(checkpoint: Checkpoint, store: ItemStore, lowest: float) -> None:
+    plain, more, low = (
+        embed(checkpoint, checkpoint.preparation, store, threshold=threshold, lowest=below)
+        for threshold, below in ((0.2, None), (0.2, lowest), (min(0.2, lowest), None))
+    )
+    assert (more.predicted == plain.predicted).all() and (more.probabilities == plain.probabilities).all()
+    assert (more.pair_item == low.pair_item).all() and (more.pair_class == low.pair_class).all()
+    assert (more.class_embeddings == low.class_embeddings).all()
+    assert (len(more.pair_item) > len(plain.pair_item)) == (lowest < 0.2)
 
 
 def test_labels_and_their_class_embeddings(checkpoint: Checkpoint, store: ItemStore) -> None:

@@ -19,6 +19,7 @@ from pipelines.errors import DuetError
 from pipelines.evaluate import gallery, roles
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.retrieval import evaluate_retrieval
+from pipelines.evaluate.scores import CURVE
 from pipelines.evaluate.settings import RetrievalSettings
 
 from . import slow_metrics as slow
@@ -43,6 +44,10 @@ def check(embedded: Embedded, chosen: RetrievalSettings) -> None:
             at = [slow.average_precision(hits, k, chosen.denominator) for *_, hits in rows]
             assert scores.values[f"MAP@{k}"] == pytest.approx(at)
             assert scores.values[f"Recall@{k}"] == pytest.approx([slow.recall(hits, k) for *_, hits in rows])
+        for place, k in enumerate(CURVE):
+            at = [slow.average_precision(hits, k, chosen.denominator) for *_, hits in rows]
+            assert scores.curves["MAP"][:, place] == pytest.approx(at)
+            assert scores.curves["Recall"][:, place] == pytest.approx([slow.recall(hits, k) for *_, hits in rows])
 
 
 @pytest.mark.parametrize(("relevance", "classes", "role"), EVERY)
@@ -51,6 +56,7 @@ def test_equals_the_slow_evaluation(relevance: str, classes: str, role: str) -> 
     for seed in range(2):
         check(random_embedded(seed, 24), chosen)
     check(random_embedded(7, 20, classes=False), chosen)
+    check(dataclasses.replace(random_embedded(8, 20, classes=False), class_first=False, slack=1), chosen)
 
 
 @settings(max_examples=25, deadline=None)
@@ -128,6 +134,11 @@ def test_overall_is_by_query_and_macro_by_attribute() -> None:
     assert result.overall.values["MAP@all"] == pytest.approx(every.mean())
     parts = [summary.values["MAP@all"] for summary in result.summaries.values()]
     assert result.macro.values["MAP@all"] == pytest.approx(np.mean(parts))
+    for name in ("MAP", "Recall"):
+        curve = np.concatenate([scores.curves[name] for scores in result.attributes.values()])
+        assert result.overall.curves[name] == pytest.approx(curve.mean(0))
+        of_parts = [summary.curves[name] for summary in result.summaries.values()]
+        assert result.macro.curves[name] == pytest.approx(np.mean(of_parts, axis=0))
     assert result.overall.queries == result.macro.queries == len(every)
 
 
@@ -168,6 +179,12 @@ def test_random_vectors_score_about_chance() -> None:
     result = evaluate_retrieval(random_embedded(0, 400, width=16, unknown=0))
     for name in ("MAP@all", "Recall@100"):
         assert result.overall.values[name] == pytest.approx(result.overall.chance[name], rel=0.05)
+    curves = result.overall.curves  # of the default K, the curve has the same figures
+    for place, k in enumerate(CURVE):
+        for name in ("MAP", "Recall"):
+            if f"{name}@{k}" in result.overall.values:
+                assert curves[name][place] == result.overall.values[f"{name}@{k}"]
+                assert curves[f"random {name}"][place] == result.overall.chance[f"{name}@{k}"]
 
 
 def test_given_classes_need_their_embeddings() -> None:

@@ -42,6 +42,15 @@ def test_markdown_escapes_and_aligns() -> None:
     assert "a\\|b" in grid[0] and "[red]c" in grid[0] and lines[0] == "## sleeve [bold]"
 
 
+def test_bold_cells() -> None:
+    table = Table("t", (), ("%", "", "a", "b"), (("MAP", "x", "1", "2"), ("MAP", "y", "3", "0")), frozenset({(1, 2)}))
+    lines = [line for line in markdown(table).splitlines() if line.startswith("|")]
+    assert "**3**" in lines[3] and sum(line.count("**") for line in lines) == 2 and len({*map(len, lines)}) == 1
+    drawn = io.StringIO()
+    show([table], Console(file=drawn, force_terminal=True, width=60, color_system="standard"))
+    assert drawn.getvalue().count("\x1b[1m3\x1b[0m") == 1 and "**" not in drawn.getvalue()
+
+
 def test_show_on_a_terminal_and_elsewhere() -> None:
     drawn, plain = io.StringIO(), io.StringIO()
     show([ODD], Console(file=drawn, force_terminal=True, width=100, color_system=None))

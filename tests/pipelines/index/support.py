@@ -13,10 +13,11 @@ import pyarrow as pa
 import torch
 
 from model.checkpoint import Checkpoint
-from model.m3net import EncoderConfig, M3Net
-from model.manipulation import GlobalHead
+from model.encoder import EncoderConfig
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows
@@ -50,7 +51,7 @@ def checkpoint(has_classes: bool = True, seed: int = 0) -> Checkpoint:
     torch.manual_seed(seed)
     system = "m3net" if has_classes else "m3net_a"
     encoder = M3Net(EncoderConfig(system=system, backbone="resnet18", hidden=8), TAXONOMY).eval()
-    head = GlobalHead(TAXONOMY, encoder.width, 8).eval()
+    head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8).eval()
     torch.nn.init.orthogonal_(head.project.weight)
     vectors = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
     prototypes = Prototypes(vectors, vectors.flip(0) if has_classes else None, torch.arange(TAXONOMY.class_count))

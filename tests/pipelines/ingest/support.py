@@ -19,10 +19,11 @@ from PIL import Image
 
 from model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from model.duet import encode
-from model.m3net import EncoderConfig, M3Net
-from model.manipulation import GlobalHead
+from model.encoder import EncoderConfig
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
+from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.images import prepare
 from pipelines.index.naming import DEAD_LETTERS, GLOBAL, ITEMS, attribute_table, class_table
@@ -61,7 +62,7 @@ def write_checkpoint(folder: Path, *, seed: int = 0) -> Path:
     """An untrained encoder for 32x32 pixels."""
     torch.manual_seed(seed)
     encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=8, threshold=0.5), TAXONOMY).eval()
-    head = GlobalHead(TAXONOMY, encoder.width, 8).eval()
+    head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8).eval()
     torch.nn.init.orthogonal_(head.project.weight)
     vectors = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
     prototypes = Prototypes(vectors, vectors, torch.ones(TAXONOMY.class_count))

@@ -20,8 +20,8 @@ from PIL import Image
 from torch import nn
 
 from model.checkpoint import Checkpoint
-from model.encoder import AttributeOutput, ClassPairs, Encoder
-from model.manipulation import GlobalHead
+from model.encoder import AttributeOutput, ClassPairs, Encoder, EncoderConfig
+from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
@@ -49,9 +49,9 @@ VECTORS = np.array([*_AXES, *itertools.product((0.5, -0.5), repeat=4)], np.float
 class TinyEncoder(Encoder):
     """A real encoder of four dimensions: linear in a 4×4 thumbnail."""
 
-    def __init__(self, *, has_classes: bool) -> None:
-        super().__init__()
-        self.taxonomy, self.width, self.has_classes, self.threshold = TAXONOMY, WIDTH, has_classes, 0.5
+    def __init__(self, *, has_classes: bool, class_first: bool, slack: int) -> None:
+        super().__init__(EncoderConfig(threshold=0.5), TAXONOMY)
+        self.width, self.has_classes, self.class_first, self.slack = WIDTH, has_classes, class_first, slack
         count = len(TAXONOMY.attributes)
         self.embed = nn.Linear(48, count * WIDTH)
         self.logits = nn.Linear(count * WIDTH, TAXONOMY.class_count)
@@ -100,7 +100,15 @@ class World:
         return MemoryReader(self, batch)
 
 
-def make_world(seed: int, count: int, *, has_classes: bool = True, snapshot_id: str = "s00000001") -> World:
+def make_world(
+    seed: int,
+    count: int,
+    *,
+    has_classes: bool = True,
+    class_first: bool = True,
+    slack: int = 0,
+    snapshot_id: str = "s00000001",
+) -> World:
     rng = np.random.default_rng(seed)
     taxonomy = TAXONOMY
     carried = np.zeros((count, taxonomy.class_count), bool)
@@ -110,8 +118,8 @@ def make_world(seed: int, count: int, *, has_classes: bool = True, snapshot_id: 
         if attribute.multi_label:
             part |= rng.random(part.shape) < 0.4
     torch.manual_seed(seed)
-    encoder = TinyEncoder(has_classes=has_classes).eval()
-    head = GlobalHead(taxonomy, WIDTH, GLOBAL_WIDTH).eval()
+    encoder = TinyEncoder(has_classes=has_classes, class_first=class_first, slack=slack).eval()
+    head = GlobalHead(HeadConfig(), taxonomy, WIDTH, GLOBAL_WIDTH).eval()
     nn.init.normal_(head.memory)
     nn.init.uniform_(head.weight, 0.5, 1.5)
     ids = [f"item-{i:02d}" if i % 3 else f"ítem '{i}\" -- / {i}" for i in rng.permutation(count)]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
 
-import model.m3net
+import model.preparation
 import pipelines.train.step
 
 
 def compute_in_float64() -> None:
     """For a process of its own: it cannot be undone. Pictures are augmented in float32 all the same."""
-    normalize, augment = model.m3net.normalize, pipelines.train.step.augment
+    normalize, augment = model.preparation.normalize, pipelines.train.step.augment
 
     def augment_in_float32(*arguments: Any) -> torch.Tensor:
         torch.set_default_dtype(torch.float32)
@@ -23,5 +24,6 @@ def compute_in_float64() -> None:
 
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    model.m3net.normalize = lambda images: normalize(images).double()
+    for module in [module for module in sys.modules.values() if getattr(module, "normalize", None) is normalize]:
+        module.normalize = lambda images: normalize(images).double()  # type: ignore[attr-defined]
     pipelines.train.step.augment = augment_in_float32

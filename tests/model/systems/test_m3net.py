@@ -5,12 +5,14 @@ import torch
 from torch.nn import functional as F
 
 from model.duet import encode, predicted_classes
-from model.encoder import ClassPairs
+from model.encoder import ClassPairs, EncoderConfig
 from model.errors import EncoderError
-from model.m3net import VARIANTS, EncoderConfig, M3Net, Variant, pool_pairs
+from model.preparation import normalize
+from model.systems import build_encoder
+from model.systems.m3net import M3Net, pool_pairs
+from tests.model.networks import TAXONOMY, network, pictures
 
-from .literal import literal_attribute, literal_class
-from .networks import TAXONOMY, network, pictures
+from .literal_m3net import literal_attribute, literal_class, literal_class_attention
 
 
 def every_pair(count: int) -> ClassPairs:
@@ -19,8 +21,8 @@ def every_pair(count: int) -> ClassPairs:
     return ClassPairs(image[shuffled], class_index[shuffled])
 
 
-@pytest.mark.parametrize("system", VARIANTS)
-def test_fused_agrees_with_literal(system: Variant) -> None:
+@pytest.mark.parametrize("system", ["m3net", "m3net_a", "m3net_c"])
+def test_fused_agrees_with_literal(system: str) -> None:
     net, images = network(system), pictures(3)
     with torch.no_grad():
         output = net.attributes(images)
@@ -89,7 +91,7 @@ def test_attention_sums_to_one() -> None:
 
 def test_variants_differ() -> None:
     images = pictures(2)
-    outputs = [network(system).attributes(images).embeddings for system in VARIANTS]
+    outputs = [network(system).attributes(images).embeddings for system in ["m3net", "m3net_a", "m3net_c"]]
     assert not torch.allclose(outputs[0], outputs[2])
     pairs = every_pair(2)
     full, classes_only = network("m3net"), network("m3net_c")
@@ -176,7 +178,7 @@ def test_predicted_classes() -> None:
 )
 def test_impossible_settings(wrong: dict[str, object]) -> None:
     with pytest.raises(EncoderError):
-        M3Net(EncoderConfig(**wrong), TAXONOMY)  # type: ignore[arg-type]
+        build_encoder(EncoderConfig(**wrong), TAXONOMY)  # type: ignore[arg-type]
 
 
 def test_missing_weights_file_is_named() -> None:
@@ -198,3 +200,19 @@ def test_papers_sizes() -> None:
     net = M3Net(EncoderConfig(backbone="resnet50"), TAXONOMY)
     assert sum(p.numel() for p in net.backbone.parameters()) == 8_543_296  # design 2 §7
     assert net.width == 1024 and net.attribute_spatial.hidden == 512
+
+
+@torch.no_grad()
+def test_class_attention_is_what_the_map_is_pooled_with() -> None:
+    """The class vector before its gates is S times the sum of ψ by attribute and class attention."""
+    net, images = network(), pictures(2)
+    output = net.attributes(images)
+    pairs = ClassPairs(torch.tensor([0, 1]), torch.tensor([4, 8]))
+    maps, psi = net.class_attention(output, pairs), net.backbone(normalize(images))
+    for k, (b, m) in enumerate(((0, 4), (1, 8))):
+        n = TAXONOMY.attribute_of_class[m]
+        phi, _, _ = literal_attribute(net, images[b], n)
+        weights = phi / psi[b]  # S·α_n, in every channel
+        share = maps[k] / weights.nanmedian(0).values
+        expected = literal_class_attention(net, images[b], n, m - TAXONOMY.offsets[n])
+        torch.testing.assert_close(share / share.sum(), expected / expected.sum(), atol=1e-4, rtol=1e-3)

@@ -7,59 +7,16 @@ one table row per class), ``class_channel.<n>`` (CCA-C_n).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-from .attention import ChannelAttention, ClassSpatialAttention, SpatialAttention
-from .backbone import Backbone
-from .encoder import AttributeOutput, ClassPairs, Encoder
-from .errors import EncoderError
-from .heads import HEADS, Head, class_head
-from .preparation import normalize
-from .taxonomy import Taxonomy
-
-Variant = Literal["m3net", "m3net_a", "m3net_c"]
-VARIANTS: tuple[Variant, ...] = ("m3net", "m3net_a", "m3net_c")
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Settings of an encoder; saved in its checkpoint.
-
-    Args:
-        system: ``m3net``, ``m3net_a`` (attribute modules only), ``m3net_c`` (class modules only, on ψ).
-        backbone: resnet18, resnet34 or resnet50.
-        weights: ``none``, ``imagenet`` or a file of torchvision weights; matters at the start of training only.
-        stem: ``standard``, or ``fine`` for small pictures.
-        hidden: c', width of the attention spaces; 0 = half of the backbone's channels (512 for ResNet-50).
-        threshold: γ in (0, 1), for predicted class sets of multi-label attributes.
-        head: of the classes, ``cosine`` (ours) or ``mlp`` (the paper's).
-        dropout: on the attribute embedding before its head, 0..1 (ours; 0 is the paper's).
-    """
-
-    system: Variant = "m3net"
-    backbone: str = "resnet50"
-    weights: str = "none"
-    stem: str = "standard"
-    hidden: int = 0
-    threshold: float = 0.8
-    head: Head = "cosine"
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.system not in VARIANTS:
-            raise EncoderError(f"unknown system {self.system!r}; known: {', '.join(VARIANTS)}")
-        if self.head not in HEADS:
-            raise EncoderError(f"unknown head {self.head!r}; known: {', '.join(HEADS)}")
-        if not 0 < self.threshold < 1:
-            raise EncoderError(f"threshold γ = {self.threshold} is not in (0, 1)")
-        if not 0 <= self.dropout < 1:
-            raise EncoderError(f"dropout {self.dropout} is not in [0, 1)")
-        if self.hidden < 0:
-            raise EncoderError(f"hidden width {self.hidden} is negative")
+from ..attention import ChannelAttention, ClassSpatialAttention, SpatialAttention
+from ..backbone import Backbone
+from ..encoder import AttributeOutput, ClassPairs, Encoder, EncoderConfig, check_images
+from ..heads import class_head
+from ..preparation import normalize
+from ..system import System
+from ..taxonomy import Taxonomy
 
 
 class M3Net(Encoder):
@@ -73,19 +30,19 @@ class M3Net(Encoder):
     offsets: Tensor
 
     def __init__(self, config: EncoderConfig, taxonomy: Taxonomy) -> None:
-        super().__init__()
-        self.config, self.taxonomy, self.threshold = config, taxonomy, config.threshold
+        super().__init__(config, taxonomy)
         self.backbone = Backbone(config.backbone, config.weights, config.stem)
         channels = self.width = self.backbone.channels
         hidden = config.hidden or channels // 2
         sizes = tuple(len(attribute.classes) for attribute in taxonomy.attributes)
         count = len(sizes)
         self.has_attributes = config.system != "m3net_c"
-        self.has_classes = config.system != "m3net_a"
+        self.has_classes = config.system in ("m3net", "m3net_c")
         if self.has_attributes:
             self.attribute_spatial = SpatialAttention(count, channels, hidden)
             self.attribute_channel = ChannelAttention(count, channels, hidden)
-        self.heads = nn.ModuleList(class_head(config.head, channels, hidden, size, config.dropout) for size in sizes)
+        kind = config.head or "cosine"
+        self.heads = nn.ModuleList(class_head(kind, channels, hidden, size, config.dropout) for size in sizes)
         if self.has_classes:
             self.class_spatial = ClassSpatialAttention(sizes, channels, hidden)
             self.class_channel = nn.ModuleList(ChannelAttention(size, channels, hidden) for size in sizes)
@@ -94,30 +51,29 @@ class M3Net(Encoder):
 
     def attributes(self, images: Tensor) -> AttributeOutput:
         """Eq. 1–3: φ_n by SCA-A, attribute embedding by CCA-A, P_n by g_n."""
-        if images.dim() != 4 or images.shape[1] != 3:
-            raise EncoderError(f"images must be B×3×H×W; these are {tuple(images.shape)}")
         # Positions first: of a channels-last map this is a view, and every product below reads it in order.
-        psi = self.backbone(normalize(images)).flatten(2).transpose(1, 2).contiguous()  # B×S×C
+        mapped = self.backbone(normalize(check_images(images)))
+        psi = mapped.flatten(2).transpose(1, 2).contiguous()  # B×S×C
         if self.has_attributes:
             attention = self.attribute_spatial(psi)  # B×A×S
             pooled = attention.to(psi.dtype) @ psi  # B×A×C: Σ_s φ_n
             labels = torch.arange(pooled.shape[1], device=pooled.device)
             embeddings = self.attribute_channel(pooled, labels)
             state: tuple[Tensor, ...] = (psi, attention)
+            maps = attention.unflatten(2, mapped.shape[2:])
         else:
             embeddings = psi.mean(1)[:, None].expand(-1, len(self.heads), -1)
             state = (psi,)
+            maps = psi.new_full((1, 1, *mapped.shape[2:]), 1 / psi.shape[1]).expand(*embeddings.shape[:2], -1, -1)
         logits = torch.cat([head(embeddings[:, n]) for n, head in enumerate(self.heads)], 1)
-        return AttributeOutput(embeddings, logits, state)
+        return AttributeOutput(embeddings, logits, state, maps)
 
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
         """Eq. 4–6: SCA-C_n(φ_n, m) -> sum over positions -> CCA-A(·, n) -> CCA-C_n(·, m)."""
-        assert self.has_classes
-        psi, attention = output.state[0], output.state[1] if self.has_attributes else None
-        attribute = self.attribute_of_class[pairs.class_index]
-        weights = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]  # K×S
-        if attention is not None:
-            weights = weights * attention[pairs.image, attribute] * attention.shape[-1]
+        if not self.has_classes:
+            return super().classes(output, pairs)
+        psi, attribute = output.state[0], self.attribute_of_class[pairs.class_index]
+        weights = self._class_weights(output, pairs)
         vectors = pool_pairs(psi, pairs.image, weights)
         if self.has_attributes:
             vectors = self.attribute_channel(vectors, attribute)
@@ -128,6 +84,22 @@ class M3Net(Encoder):
         runs = vectors[order].split(counts)
         gated = [module(run, label) for module, run, label in zip(self.class_channel, runs, local, strict=True)]
         return torch.empty_like(vectors).index_copy(0, order, torch.cat(gated))
+
+    def class_attention(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """See `Encoder.class_attention`: α_n⊙α_m, what ψ is pooled with, scaled to a sum of 1."""
+        if not self.has_classes:
+            return super().class_attention(output, pairs)
+        weights = self._class_weights(output, pairs)
+        assert output.attention is not None  # M3-Net always says where it looks, even if that is everywhere
+        return (weights / weights.sum(1, keepdim=True)).unflatten(1, output.attention.shape[2:])
+
+    def _class_weights(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
+        """S·α_n⊙α_m (α_m alone without attribute modules) of each pair over positions: K×S."""
+        psi, attention = output.state[0], output.state[1] if self.has_attributes else None
+        weights: Tensor = self.class_spatial(psi, attention)[pairs.image, pairs.class_index]
+        if attention is None:
+            return weights
+        return weights * attention[pairs.image, self.attribute_of_class[pairs.class_index]] * attention.shape[-1]
 
 
 def pool_pairs(psi: Tensor, image: Tensor, weights: Tensor) -> Tensor:
@@ -144,3 +116,10 @@ def pool_pairs(psi: Tensor, image: Tensor, weights: Tensor) -> Tensor:
     slot[order] = torch.arange(len(image), device=image.device) - starts[image[order]]
     laid = weights.new_zeros(len(psi), slots, weights.shape[1]).index_put((image, slot), weights)
     return (laid @ psi.to(laid.dtype))[image, slot]
+
+
+_SOURCE = "Multi-modal Multi-granularity Multi-label (CVPR 2023), Eq. 1–11"
+_HEADS = ("cosine", "mlp")
+M3NET = System("m3net", "attribute and class modules", _SOURCE, M3Net, heads=_HEADS)
+M3NET_A = System("m3net_a", "M3-Net with attribute modules only", _SOURCE, M3Net, heads=_HEADS)
+M3NET_C = System("m3net_c", "M3-Net with class modules only, on the backbone's map", _SOURCE, M3Net, heads=_HEADS)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.m3net import M3Net
 from model.preparation import normalize
+from model.systems.m3net import M3Net
 
 
 def literal_attribute(network: M3Net, image: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -27,8 +27,8 @@ def literal_attribute(network: M3Net, image: Tensor, n: int) -> tuple[Tensor, Te
     return phi * positions, embedding, network.heads[n](embedding[None])[0]
 
 
-def literal_class(network: M3Net, image: Tensor, n: int, m: int) -> Tensor:
-    """One image 3×H×W, attribute n and its m-th class -> class embedding c."""
+def literal_class_attention(network: M3Net, image: Tensor, n: int, m: int) -> Tensor:
+    """One image 3×H×W, attribute n and its m-th class -> α_m over φ_n, h×w."""
     phi, _, _ = literal_attribute(network, image, n)
     spatial = network.class_spatial
     block = slice(n * spatial.hidden, (n + 1) * spatial.hidden)
@@ -40,8 +40,13 @@ def literal_class(network: M3Net, image: Tensor, n: int, m: int) -> Tensor:
     row = network.taxonomy.offsets[n] + m
     query = torch.tanh(spatial.query[n](spatial.embedding(torch.tensor(row))))
     scores = (torch.tanh(keys[0]) * query[:, None, None]).sum(0) / spatial.hidden**0.5
-    alpha = torch.softmax(scores.flatten(), 0).view_as(scores)
-    vector = (alpha * phi).sum((1, 2))
+    return torch.softmax(scores.flatten(), 0).view_as(scores)
+
+
+def literal_class(network: M3Net, image: Tensor, n: int, m: int) -> Tensor:
+    """One image 3×H×W, attribute n and its m-th class -> class embedding c."""
+    phi, _, _ = literal_attribute(network, image, n)
+    vector = (literal_class_attention(network, image, n, m) * phi).sum((1, 2))
     if network.has_attributes:
         vector = literal_gate(network.attribute_channel, vector, n)
     return literal_gate(network.class_channel[n], vector, m)

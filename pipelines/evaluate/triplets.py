@@ -1,0 +1,128 @@
+"""Triplet accuracy: how often an anchor is nearer to its positive than to its negative (design 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model.encoder import asked
+
+from .embedded import Embedded
+from .metrics import Counts, Floats, triplet_accuracy
+from .text_table import read_text_table
+
+COLUMNS = ("attribute", "anchor", "positive", "negative")
+_CHUNK = 16_000_000  # numbers of the vectors compared at once, of each role
+
+
+@dataclass(frozen=True)
+class TripletAccuracy:
+    """Shares of triplets with s(anchor, positive) > s(anchor, negative), strictly; chance gives 1/2.
+
+    Attributes:
+        attributes: by name, in the taxonomy's order: (triplets, accuracy); those without a triplet are left out.
+        overall: accuracy over all triplets; NaN without any.
+        unknown_items: triplets left out because an item of theirs is not among those embedded.
+        unknown_attributes: triplets left out because the encoder lacks their attribute.
+    """
+
+    attributes: Mapping[str, tuple[int, float]]
+    overall: float
+    unknown_items: int
+    unknown_attributes: int
+
+    def __len__(self) -> int:
+        return sum(count for count, _ in self.attributes.values())
+
+
+def read_triplets(path: Path, split: str | None = None) -> pa.Table:
+    """Triplets of a Parquet file: text columns attribute, anchor, positive, negative (item ids).
+
+    Args:
+        path: of the file; it may also have a column ``split``.
+        split: only its rows, where the file has that column; None = all.
+
+    Raises:
+        ManifestError: see `read_text_table`.
+    """
+    table = read_text_table(path, "a table of triplets", COLUMNS, ["split"])
+    if split is not None and "split" in table.schema.names:
+        table = table.filter(pc.equal(table["split"], split))
+    return table.select(COLUMNS)
+
+
+def evaluate_triplets(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:
+    """Compare attribute embeddings of each triplet's attribute by cosine.
+
+    Args:
+        embedded: N items.
+        triplets: see `read_triplets`.
+    """
+    names, ids = pa.array(embedded.taxonomy.names), pa.array(embedded.item_ids, pa.string())
+    attribute = _places(triplets["attribute"], names)
+    items = np.stack([_places(triplets[role], ids) for role in COLUMNS[1:]])
+    foreign, absent = attribute < 0, (items < 0).any(0)
+    used = ~foreign & ~absent
+    attribute, (anchor, positive, negative) = attribute[used], items[:, used]
+    near, far = (_similarity(embedded, attribute, anchor, other) for other in (positive, negative))
+    parts = {}
+    for n, name in enumerate(embedded.taxonomy.names):
+        own = attribute == n
+        if own.any():
+            parts[name] = int(own.sum()), triplet_accuracy(near[own], far[own])
+    return TripletAccuracy(parts, triplet_accuracy(near, far), int((absent & ~foreign).sum()), int(foreign.sum()))
+
+
+def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
+    """Triplets from labels, for sets that have none: value-balanced (design 2 §6, ASEN++).
+
+    Of each attribute two distinct classes are drawn, each pair of them as likely as any other, then two items of the
+    one as anchor and positive, and an item of the other that does not carry the one as negative. Pairs for which there
+    are no such items are never drawn; an attribute that has no pair gets no triplet.
+
+    Args:
+        embedded: its labels.
+        count: triplets of each attribute.
+        seed: the same seed and items in the same order draw the same triplets.
+    """
+    columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    for n, name in enumerate(embedded.taxonomy.names):
+        generator = np.random.default_rng((seed, n))
+        carried = embedded.carried[:, embedded.taxonomy.span(n)]
+        own = carried.astype(np.float32)
+        negatives = own.T @ (1 - own)  # M×M: items of the row's class that do not carry the column's
+        pairs = np.argwhere((negatives.T > 0) & (carried.sum(0) > 1)[:, None])
+        members = [np.flatnonzero(column) for column in carried.T]
+        for one, other in pairs[generator.integers(0, len(pairs), count)] if len(pairs) else ():
+            mine, theirs = members[one], members[other]
+            theirs = theirs[~carried[theirs, one]]
+            first, second = int(generator.integers(len(mine))), int(generator.integers(len(mine) - 1))
+            second += second >= first
+            chosen = mine[first], mine[second], theirs[generator.integers(len(theirs))]
+            columns["attribute"].append(name)
+            for role, item in zip(COLUMNS[1:], chosen, strict=True):
+                columns[role].append(embedded.item_ids[item])
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+
+
+def _places(values: pa.ChunkedArray, known: pa.Array) -> Counts:
+    """The place of each value among those known; −1 = it is not there."""
+    return np.asarray(pc.fill_null(pc.index_in(values, value_set=known), -1).to_numpy(), np.int64)
+
+
+def _similarity(embedded: Embedded, attribute: Counts, left: Counts, right: Counts) -> Floats:
+    """Similarities of T queries (left) with an item each, in its attribute's space."""
+    vectors = embedded.attribute_embeddings
+    result = np.empty(len(attribute), np.float64)
+    step = max(1, _CHUNK // max(1, vectors.shape[-1]))
+    for start in range(0, len(attribute), step):
+        part = slice(start, start + step)
+        here = attribute[part]
+        queries = asked(vectors[left[part], here], embedded.slack)
+        result[part] = np.einsum("td,td->t", queries, vectors[right[part], here])
+    return result
