@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from model.attention import ChannelAttention, ClassSpatialAttention, SpatialAttention
 from model.encoder import EncoderConfig
-from model.systems import SYSTEMS, base, build_encoder
+from model.systems import SYSTEMS, base, build_encoder, m3net
 from model.systems.base import AttributeEncoder
 from model.systems.conditional import ConditionalAttention
 from model.systems.fashionsearchnet import FashionSearchNet
+from model.systems.posterior import Posterior
 from tests.model.networks import TAXONOMY
 
 CHANNELS, HIDDEN = 4, 3
@@ -89,7 +90,7 @@ EMBEDDING = ["classifier", "triplet", "csn", "asen", "asen_v2", "attnfashion", "
 
 
 def test_every_system_has_its_gradients_checked() -> None:
-    """ASEN++ and M3-Net by their modules, FashionSearchNet below; regions are torchvision's, and float32."""
+    """ASEN++ and M3-Net by modules, FashionSearchNet and posteriors below; regions are torchvision's, and float32."""
     assert {*EMBEDDING, "asen_pp", "fashionsearchnet", "m3net", "m3net_a", "m3net_c", "posterior"} == set(SYSTEMS)
 
 
@@ -114,3 +115,14 @@ def test_activation_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     psi = random(2, CHANNELS, 2, 2)
     read = (*net.conv6.parameters(), *net.conv7.parameters(), *net.maps.parameters())
     assert holds(lambda: net.embed(psi).state[0], psi, *read)
+
+
+def test_posteriors_as_embeddings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With multi-label sums of squares on both sides of 1, where they begin to be scaled down."""
+    monkeypatch.setattr(m3net, "Backbone", TinyBackbone)
+    net = build_encoder(EncoderConfig(system="posterior", backbone="resnet18", hidden=HIDDEN), TAXONOMY)
+    assert isinstance(net, Posterior)
+    probabilities = torch.full((2, TAXONOMY.class_count), 0.3, dtype=torch.float64)
+    probabilities[1, TAXONOMY.span(1)] = torch.tensor([0.9, 0.8, 0.1, 0.2], dtype=torch.float64)
+    probabilities.requires_grad_()
+    assert holds(lambda: net._unit(probabilities), probabilities)
