@@ -147,17 +147,25 @@ class FashionSearchNetObjective(CrossEntropyObjective):
         # A list, so that the encoder is not a sub-module of its objective.
         self._encoder = [encoder]
 
+    @property
+    def _first(self) -> bool:
+        encoder = self._encoder[0]
+        return encoder.training and encoder.stage == 0
+
     def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Soft triplet: d± = softmax of the two distances (of vectors of norm 1, ours); (d+)²."""
+        """Soft triplet: d± = softmax of the two distances (of vectors of norm 1, ours); (d+)².
+
+        In the first stage there are no vectors: without this it would add a constant ¼ to the loss.
+        """
         anchor, positive, negative = (F.normalize(each, dim=-1) for each in (anchor, positive, negative))
         apart = ((anchor - each).square().sum(-1).add(1e-12).sqrt() for each in (positive, negative))
         near, far = apart
-        return torch.sigmoid(near - far).square() * self.ranked
+        return torch.sigmoid(near - far).square() * (self.ranked and not self._first)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`."""
         encoder = self._encoder[0]
-        if encoder.training and encoder.stage == 0:
+        if self._first:
             return {"regions": output.embeddings.sum() * 0}
         scores = torch.cat([head(output.embeddings[:, n]) for n, head in enumerate(encoder.region_heads)], 1)
         regions = replace(output, logits=softmax_logits(scores.float(), self.taxonomy))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from model.heads import KINDS, CentreHead, CosineHead, class_head
+from model.heads import KINDS, CentreHead, CosineHead, class_head, softmax_logits
 from model.taxonomy import Attribute, Taxonomy
 
 
@@ -31,10 +31,31 @@ def test_cosine_head_reads_what_is_searched() -> None:
     assert zero.grad is not None and zero.grad.isfinite().all()
 
 
-def test_cosine_head_gradient_by_finite_differences() -> None:
-    head = CosineHead(5, 3).double()
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_by_finite_differences(kind: str) -> None:
+    """Of the embeddings and of every parameter, which `gradcheck` moves where it lies."""
+    torch.manual_seed(0)
+    head = class_head(kind, 5, 4, 3, 0.0).double()
     embeddings = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(head, (embeddings,))
+    assert torch.autograd.gradcheck(lambda *_: head(embeddings), (embeddings, *head.parameters()))
+
+
+def test_softmax_logits_gradient_by_finite_differences() -> None:
+    """Of a single-label attribute, of a multi-label one, and of one with a single class."""
+    taxonomy = Taxonomy(
+        (Attribute("colour", ("red", "green", "blue")), Attribute("trim", ("a", "b"), True), Attribute("all", ("x",)))
+    )
+    torch.manual_seed(0)
+    scores = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: softmax_logits(x, taxonomy), (scores,))
+
+
+def test_no_gradient_passes_a_centre_head() -> None:
+    """Its centres are set, and no loss is of its logits: what it reads is the embedding and nothing comes back."""
+    head = CentreHead(Taxonomy((Attribute("colour", ("red", "green")),)), 2)
+    head.centres.copy_(torch.eye(2))
+    embeddings = torch.randn(2, 1, 2, requires_grad=True)
+    assert not head(embeddings).requires_grad and not list(head.parameters())
 
 
 @pytest.mark.parametrize("kind", KINDS)

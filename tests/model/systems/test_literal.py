@@ -8,16 +8,26 @@ import torch
 from model.encoder import EncoderConfig
 from model.systems import SYSTEMS, build_encoder, build_objective
 from model.systems.agman import AGMAN, AGMANObjective
+from model.systems.amnet import AMNet
 from model.systems.asen import ASEN
-from model.systems.asen_pp import ASENpp, attention_boxes
 from model.systems.asen_v2 import ASENv2
-from model.systems.conditional import ConditionalAttention
+from model.systems.attnfashion import AttnFashion
+from model.systems.classifier import Classifier
 from model.systems.csn import CSN
 from model.systems.modc import MODC
+from model.systems.triplet import TripletNetwork
 from model.taxonomy import Attribute, Taxonomy
 from tests.model.networks import TAXONOMY, encoder, pictures
 
-from .literal import literal_agman, literal_asen, literal_asen_pp, literal_conditional, literal_csn
+from .literal import (
+    literal_agman,
+    literal_asen,
+    literal_attnfashion,
+    literal_classifier,
+    literal_conditional,
+    literal_csn,
+    literal_one_space,
+)
 
 COUNT = len(TAXONOMY.attributes)
 EIGHT = Taxonomy(tuple(Attribute(f"attribute {n}", ("a", "b")) for n in range(8)))
@@ -95,75 +105,42 @@ def test_agman(switches: tuple[str, ...]) -> None:
 
 
 @torch.no_grad()
-def test_asen_pp() -> None:
-    """With boxes as large as the crop, which then is plain slicing; `attention_boxes` has its own tests."""
-    net, images = encoder("asen_pp"), pictures(2, 64, 48)
-    assert isinstance(net, ASENpp)
-    embeddings = net.attributes(images).embeddings
-    box = (8, 16, 40, 48)
-    local = net.local((images.float() / 255 - MEAN) / STD, torch.tensor(box).float().expand(2, COUNT, 4))
+def test_classifier() -> None:
+    net, images = encoder("classifier"), pictures(2)
+    assert isinstance(net, Classifier)
+    output = net.attributes(images)
+    probabilities = torch.sigmoid(output.logits)
     for b, n in torch.cartesian_prod(torch.arange(2), torch.arange(COUNT)).tolist():
-        whole, cropped = literal_asen_pp(net, images[b], n, box)
-        torch.testing.assert_close(embeddings[b, n, : net.channels], 0.6**0.5 * whole, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(local[b, n], cropped, atol=1e-5, rtol=1e-4)
-    assert embeddings.norm(dim=-1).sub(1).abs().max() < 1e-5  # β and 1 − β
+        hidden, scores = literal_classifier(net, images[b], n)
+        assert (hidden == 0).any() and (hidden > 0).any()
+        torch.testing.assert_close(output.embeddings[b, n], hidden, atol=1e-5, rtol=1e-4)
+        expected = torch.sigmoid(scores) if TAXONOMY.attributes[n].multi_label else scores.softmax(0)
+        torch.testing.assert_close(probabilities[b, TAXONOMY.span(n)], expected, atol=1e-5, rtol=1e-4)
 
 
-def test_boxes_by_hand() -> None:
-    maps = torch.zeros(1, 3, 8, 8)
-    maps[0, 0, 2:4, 5:6] = 1  # tall and narrow
-    maps[0, 2, 0, 0] = 1  # in the corner; map 1 is constant
-    tall, constant, corner = attention_boxes(maps, (8, 8), 0.5)[0].tolist()
-    assert tall == [4.5, 2, 6.5, 4]
-    assert constant == [0, 0, 8, 8]
-    assert corner == [0, 0, 1, 1]
+@torch.no_grad()
+@pytest.mark.parametrize("system", ["triplet", "amnet"])
+def test_one_space(system: str) -> None:
+    net, images = encoder(system), pictures(2)
+    assert isinstance(net, TripletNetwork | AMNet)
+    fused = net.attributes(images).embeddings
+    for b in range(2):
+        literal = literal_one_space(net, images[b]).expand(COUNT, -1)
+        assert (literal < 0).any()
+        torch.testing.assert_close(fused[b], literal, atol=1e-5, rtol=1e-4)
 
 
-def test_constant_maps_give_the_whole_picture_at_every_size() -> None:
-    """Interpolation and softmax leave rounding, which must not be taken for a place."""
-    generator = torch.Generator().manual_seed(0)
-    for h, w in torch.cartesian_prod(torch.arange(1, 15), torch.arange(1, 15)).tolist():
-        scores = torch.randn(4, 1, generator=generator).expand(4, h * w)
-        maps = torch.cat([scores.softmax(1), torch.full((1, h * w), 1 / (h * w)), torch.zeros(1, h * w)])
-        for scale in (8, 13, 16):
-            height, width = h * scale, w * scale
-            side = max(height, width)
-            left, top = (width - side) / 2, (height - side) / 2
-            boxes = attention_boxes(maps.view(1, 6, h, w), (height, width), 0.1)
-            assert boxes[0].tolist() == [[left, top, left + side, top + side]] * 6, (h, w, scale)
-
-
-def test_a_faint_place_is_still_a_place() -> None:
-    maps = torch.full((1, 1, 8, 8), 1 / 64)
-    maps[0, 0, 2, 5] *= 1.001
-    assert attention_boxes(maps, (8, 8), 0.5)[0, 0].tolist() == [5, 2, 6, 3]
-
-
-def test_boxes_stay_in_the_picture_and_hold_what_is_attended() -> None:
-    generator = torch.Generator().manual_seed(0)
-    maps = torch.rand(6, 4, 5, 3, generator=generator) ** 6
-    height, width = 40, 24
-    boxes = attention_boxes(maps, (height, width), 0.1)
-    large = torch.nn.functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
-    for b, n in torch.cartesian_prod(torch.arange(6), torch.arange(4)).tolist():
-        left, top, right, bottom = boxes[b, n].tolist()
-        assert right - left == bottom - top > 0
-        assert top >= 0 and bottom <= height and ((left >= 0 and right <= width) or right - left > width)
-        scaled = (large[b, n] - large[b, n].min()) / (large[b, n].max() - large[b, n].min())
-        rows, columns = (scaled >= 0.1).nonzero(as_tuple=True)
-        assert left <= columns.min() and columns.max() < right and top <= rows.min() and rows.max() < bottom
-
-
-def test_first_stage_of_asen_pp_has_no_local_branch() -> None:
-    net = encoder("asen_pp")
-    assert isinstance(net, ASENpp)
-    assert net.stage == 1  # untrained as it is: a network out of a file is whole
-    for training in (True, False):
-        net.train(training)
-        for stage in (0, 1):
-            net.stage = stage
-            assert bool(net.attributes(pictures(2)).embeddings[..., net.channels :].any()) is (stage == 1)
-    assert net.rates("backbone.conv1.weight") == (1.0, 0.1) and net.rates("local_feature_fc.bias") == (1.0, 1.0)
+@torch.no_grad()
+def test_attnfashion() -> None:
+    net, images = encoder("attnfashion"), pictures(2)
+    assert isinstance(net, AttnFashion)
+    for weight in (net.spatial_key.weight, net.spatial_score.weight):
+        weight *= 4  # else attention is uniform but for a hundredth
+    output = net.attributes(images)
+    for b, n in torch.cartesian_prod(torch.arange(2), torch.arange(COUNT)).tolist():
+        literal = literal_attnfashion(net, images[b], n)
+        torch.testing.assert_close(output.embeddings[b, n], literal, atol=1e-5, rtol=1e-4)
+    assert output.attention is not None and output.attention.max() > 2 * output.attention.min()
 
 
 def test_sizes_of_the_public_code() -> None:
@@ -175,16 +152,6 @@ def test_sizes_of_the_public_code() -> None:
 
     assert size("asen") == 11_704_897
     assert size("asen_v2") - 8_543_296 == 2_367_488
-
-
-def test_gradients_by_finite_differences() -> None:
-    torch.manual_seed(0)
-    module = ConditionalAttention(3, 4, 2).double().eval()
-    psi = torch.randn(2, 5, 4, dtype=torch.double, requires_grad=True)
-    conditions = torch.randn(3, 3, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, c: module(x, c)[0], (psi, conditions))
-    own = torch.randn(2, 1, 3, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, c: module(x, c)[0], (psi, own))
 
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
