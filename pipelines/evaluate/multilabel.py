@@ -86,13 +86,10 @@ def _score(
     size: int,
     settings: RetrievalSettings,
 ) -> Scores:
-    def relevance(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def hits(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         whole = condition[rows].astype(np.float32) @ candidates == size
         own = gallery.own[item[rows]]
         whole[own >= 0, own[own >= 0]] = False
-        return np.asarray(whole)
+        return gallery.reorder(np.asarray(whole), item[rows], condition[rows])
 
-    def rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return gallery.rank(item[rows], condition[rows])
-
-    return score_queries(gallery, item, np.full(len(item), -1, np.int64), rank, relevance, settings)
+    return score_queries(gallery, item, np.full(len(item), -1, np.int64), hits, settings)
