@@ -138,7 +138,8 @@ class Gallery:
             if embeddings is None:
                 use(part, order(here, tier=tier, own=own[part], limit=limit))
             else:
-                similarity = np.divide(total, tier, out=here.copy(), where=tier > 0)
+                np.divide(total, tier, out=total, where=tier > 1)
+                similarity = np.where(tier > 0, total, here)
                 use(part, order(similarity, tier=tier, secondary=here, own=own[part], limit=limit))
 
         in_threads(rank, blocks(len(items), len(self)))
