@@ -29,7 +29,7 @@ def random_batch(encoder: Encoder, given: object, rng: np.random.Generator) -> B
     for n in range(len(taxonomy.attributes)):
         carried[np.arange(count), rng.integers(taxonomy.offsets[n], taxonomy.offsets[n + 1], count)] = True
     known = np.ones((count, len(taxonomy.attributes)), bool)
-    roles = draw_roles(carried, known, np.array(taxonomy.attribute_of_class), rng)
+    roles = draw_roles(np.arange(count), carried, known, np.array(taxonomy.attribute_of_class), rng)
     triplets = int(((roles.positive >= 0) & (roles.negative >= 0)).sum())
     return Batch(
         torch.from_numpy(rng.integers(0, 256, (count, 3, size, size), dtype=np.uint8)),

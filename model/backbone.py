@@ -29,10 +29,11 @@ class Backbone(nn.Module):
 
     Args:
         name: resnet18, resnet34 (C = 256) or resnet50 (C = 1024).
-        weights: ``none``, ``imagenet`` (torchvision's download), or a file with torchvision's state dict
-            (.safetensors, or .pth, which is read with ``weights_only``).
+        weights: ``none``, ``imagenet`` (torchvision's download of IMAGENET1K_V1, which the papers' code starts from;
+            ResNet-50's V2 came later), or a file with torchvision's state dict (.safetensors, or .pth, which is read
+            with ``weights_only``).
         stem: ``standard``, or ``fine``: without the max-pool, for small pictures: stride 8, four times the cost.
-        deep: keep ``layer4`` for a caller; `forward` does not run it.
+        deep: keep ``layer4`` for a caller, from the same weights; `forward` does not run it.
 
     Raises:
         EncoderError: unknown name, or weights that do not fit.
@@ -46,9 +47,9 @@ class Backbone(nn.Module):
             raise EncoderError(f"unknown backbone {name!r}; known: {', '.join(BACKBONES)}")
         if stem not in ("standard", "fine"):
             raise EncoderError(f"stem {stem!r} is neither 'standard' nor 'fine'")
-        network = _MAKERS[name](weights="DEFAULT" if weights == "imagenet" else None)
+        network = _MAKERS[name](weights="IMAGENET1K_V1" if weights == "imagenet" else None)
         if weights not in ("none", "imagenet"):
-            _load(network, name, Path(weights))
+            _load(network, name, Path(weights), ("fc.",) if deep else ("layer4.", "fc."))
         self.conv1, self.bn1 = network.conv1, network.bn1
         self.pool = nn.MaxPool2d(3, 2, 1) if stem == "standard" else nn.Identity()
         self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
@@ -68,7 +69,7 @@ class Backbone(nn.Module):
         return low, psi
 
 
-def _load(network: torchvision.models.ResNet, name: str, path: Path) -> None:
+def _load(network: torchvision.models.ResNet, name: str, path: Path, unused: tuple[str, ...]) -> None:
     if not path.is_file():
         raise EncoderError(f"backbone weights {path} do not exist (give 'none', 'imagenet' or a file)")
     try:
@@ -77,5 +78,5 @@ def _load(network: torchvision.models.ResNet, name: str, path: Path) -> None:
     except _UNREADABLE as error:
         reason = (str(error).splitlines() or ["nothing in it"])[0]
         raise EncoderError(f"{path} does not hold torchvision weights of {name}: {reason}") from error
-    if needed := [key for key in missing if not key.startswith(("layer4.", "fc."))]:
+    if needed := [key for key in missing if not key.startswith(unused)]:
         raise EncoderError(f"{path} does not hold the weights of {name}: {needed[0]} is missing")

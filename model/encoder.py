@@ -6,7 +6,9 @@ import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .errors import EncoderError
@@ -99,6 +101,8 @@ class Encoder(nn.Module, abc.ABC):
         has_classes: whether it has a class level; without one, `classes` must not be called.
         class_first: whether a search by picture puts items of the predicted classes first (design 3, "ranking
             protocol"); systems that learn no classes rank by attribute embeddings alone.
+        slack: last dimensions of an embedding that only make it a unit vector: in a query they are zero, so that its
+            product with an item's embedding leaves them out (`asked`).
         threshold: γ: classes with P > γ are predicted; if none is, the best alone.
         stages: of its training, of as many epochs each.
         stage: 0..stages−1; the trainer sets it.
@@ -109,6 +113,7 @@ class Encoder(nn.Module, abc.ABC):
     width: int
     has_classes: bool
     class_first: bool = True
+    slack: int = 0
     threshold: float
     stages: int = 1
     stage: int = 0
@@ -140,6 +145,15 @@ class Encoder(nn.Module, abc.ABC):
     def switched(self, name: str) -> bool:
         """Whether a switch is on."""
         return name in self.config.switches
+
+
+def asked(embeddings: NDArray[np.float32], slack: int) -> NDArray[np.float32]:
+    """Items' embeddings …×D -> what to compare others with where these items are the query: …×D, no slack."""
+    if not slack:
+        return embeddings
+    result = embeddings.copy()
+    result[..., -slack:] = 0
+    return result
 
 
 def check_images(images: Tensor) -> Tensor:

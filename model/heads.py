@@ -40,7 +40,8 @@ class CentreHead(nn.Module):
     """Classes by the nearest centre, for systems that learn no classes (ours; MODC's clusters are these).
 
     P = softmax over an attribute's classes of cos(u, centre)/τ, given as a logit, so that its sigmoid is P again.
-    Nothing in it is trained: the centres are set (`Encoder.set_centres`).
+    Nothing in it is trained: the centres are set (`Encoder.set_centres`). A class that was never seen has a centre of
+    zero, and is not predicted; where that is all of an attribute's, they are equally likely.
 
     Args:
         taxonomy: gives the classes their attributes.
@@ -60,7 +61,11 @@ class CentreHead(nn.Module):
         unit, centres = F.normalize(embeddings.float(), dim=-1), F.normalize(self.centres, dim=-1)
         parts = []
         for n in range(embeddings.shape[1]):
-            scores = unit[:, n] @ centres[self.taxonomy.span(n)].T / _TEMPERATURE
+            own = centres[self.taxonomy.span(n)]
+            seen = own.any(1)
+            scores = unit[:, n] @ own.T / _TEMPERATURE
+            # The cosine 0 of a zero centre would beat those of all that lie the other way.
+            scores = scores.masked_fill(~seen & seen.any(), float("-inf"))
             probability = scores.softmax(1).clamp(1e-6, 1 - 1e-6)
             parts.append(torch.logit(probability))
         return torch.cat(parts, 1)
@@ -76,3 +81,20 @@ def class_head(kind: str, width: int, hidden: int, classes: int, dropout: float)
     return nn.Sequential(
         nn.Dropout(dropout), nn.Linear(width, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, classes)
     )
+
+
+def softmax_logits(scores: Tensor, taxonomy: Taxonomy) -> Tensor:
+    """Scores B×ΣM -> logits whose sigmoid is the softmax over each single-label attribute's classes; others stay.
+
+    Those are log p − log(1 − p). Of the likeliest class 1 − p is the sum of the others, which does not cancel.
+    """
+    parts = []
+    for n, attribute in enumerate(taxonomy.attributes):
+        part = scores[:, taxonomy.span(n)]
+        if not attribute.multi_label and part.shape[1] > 1:
+            log_p = part.log_softmax(1)
+            likeliest = F.one_hot(part.argmax(1), part.shape[1]).bool()
+            others = log_p.masked_fill(likeliest, float("-inf")).logsumexp(1, keepdim=True)
+            part = log_p - torch.where(likeliest, others, torch.log1p(-log_p.exp().masked_fill(likeliest, 0)))
+        parts.append(part)
+    return torch.cat(parts, 1)

@@ -140,7 +140,7 @@ class Objective(nn.Module):
             counts: of the whole global batch.
         """
         config = self.config
-        classification = self._classification(output.logits.float(), carried, known) / max(counts.labels, 1)
+        classification = self.classification(output, carried, known) / max(counts.labels, 1)
         with_negative = roles.negative >= 0
         images = torch.cat([roles.anchor, roles.negative[with_negative]])
         classes = torch.cat([roles.class_index, roles.class_index[with_negative]])
@@ -176,13 +176,19 @@ class Objective(nn.Module):
         """Terms of a system's own, weighted, each this worker's share; their names end `names`."""
         return {}
 
-    def _classification(self, logits: Tensor, carried: Tensor, known: Tensor) -> Tensor:
+    def classification(self, output: AttributeOutput, carried: Tensor, known: Tensor) -> Tensor:
         """Eq. 7, summed over classes and labelled (image, attribute) pairs; missing labels are masked."""
-        target = carried.float()
-        if self.config.smoothing:
-            target = target * (1 - self.config.smoothing) + self.config.smoothing / self.sizes
-        loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight, reduction="none")
+        loss = self.binary(output.logits.float(), self.target(carried))
         return (loss * known[:, self.attribute_of_class]).sum()
+
+    def target(self, carried: Tensor) -> Tensor:
+        """Labels B×ΣM bool -> what is to be predicted, B×ΣM in 0..1."""
+        share = self.config.smoothing
+        return carried * (1 - share) + share / self.sizes
+
+    def binary(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Binary cross-entropy, its positives weighted by w_p, B×ΣM."""
+        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=self.positive_weight, reduction="none")
 
 
 def label_ratio(carried: Tensor, known: Tensor, attribute_of_class: Tensor) -> Tensor:

@@ -36,3 +36,9 @@ class System:
     heads: tuple[str, ...] = ("centre",)
     switches: Mapping[str, str] = field(default_factory=dict)
     manipulation: Callable[[EncoderConfig], HeadConfig] = lambda _: HeadConfig()
+
+    @property
+    def stages(self) -> int:
+        """Of its training (`Encoder.stages`)."""
+        count: int = getattr(self.encoder, "stages", 1)
+        return count

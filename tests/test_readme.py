@@ -24,7 +24,7 @@ BLOCK = re.compile(r"(?:^<!-- test:?(?P<mark>.*?)-->\n)?^```console\n(?P<text>.*
 
 def commands(text: str) -> list[str]:
     """The lines after ``$``, with their continuation lines."""
-    return re.findall(r"^\$ (.*(?:\\\n.*)*)$", text, flags=re.MULTILINE)
+    return re.findall(r"^\$ ((?:.*\\\n)*.*)$", text, flags=re.MULTILINE)
 
 
 def tour() -> list[str]:

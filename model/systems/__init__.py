@@ -9,7 +9,21 @@ from ..errors import EncoderError
 from ..objective import Objective, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
-from . import agman, amnet, asen, asen_pp, asen_v2, attnfashion, classifier, csn, fashionsearchnet, m3net, modc, triplet
+from . import (
+    agman,
+    amnet,
+    asen,
+    asen_pp,
+    asen_v2,
+    attnfashion,
+    classifier,
+    csn,
+    fashionsearchnet,
+    m3net,
+    modc,
+    posterior,
+    triplet,
+)
 
 _ALL = (
     classifier.CLASSIFIER,
@@ -26,6 +40,7 @@ _ALL = (
     m3net.M3NET_A,
     m3net.M3NET_C,
     m3net.M3NET,
+    posterior.POSTERIOR,
 )
 SYSTEMS: dict[str, System] = {system.name: system for system in _ALL}
 

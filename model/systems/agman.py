@@ -2,8 +2,9 @@
 
 State dict, with the public code's names where there is one: ``backbone.*`` (there ``backbonenet``; with ``layer4``),
 ``lift`` (of layer2, to be added to layer3), ``attr_embedding``, ``attr_transform1``, ``conv1``, ``img_bn1``,
-``sa.conv1``, ``attr_transform2``, ``fc1``, ``fc2``, ``w``, ``w1``, ``w2``, ``masks``, ``ca.fc1``, ``ca.fc2``,
-``branch``. Ours: ``head.centres``.
+``sa.conv1``, ``attr_transform2``, ``fc1``, ``fc2``, ``w``, ``w1``, ``w2``, ``masks``, ``ca.fc1``, ``ca.fc2`` (there 1×1
+convolutions: the same weights without the last two dimensions), ``branch`` (there ``backbonenet.fc_embed``; ``lift`` is
+``backbonenet.conv1_1``). Ours: ``head.centres``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .base import AttributeEncoder, Embedding, positions_first
 from .triplet import TRIPLET_LOSS
 
 _SQUEEZE = 16
+_WEIGHT_RANGE = 3.0  # of a loss weight's logarithm, either way: e^±3 is 20 times more or less
 SWITCHES = {
     "without_asa": "the mean over positions instead of attribute-guided spatial attention",
     "without_sa": "no spatial attention of its own",
@@ -133,8 +135,11 @@ class AGMANObjective(Objective):
     """Σ_i ½ e^{−w_i} L_i + ½ w_i over the triplet loss and the branch's BCE, w_i learned from 0.
 
     As printed, ½ e^{w_i} L_i + w_i has no minimum: it falls for ever with w_i. The signs here are those of the paper's
-    source (Kendall et al., CVPR 2018), and equal to the printed ones at w = 0. The branch tells which attributes an
-    image is labelled for: on FashionAI, where that is one, the attribute that it was sampled for.
+    source (Kendall et al., CVPR 2018), and equal to the printed ones at w = 0. As L_i goes to 0 its weight would grow
+    without end (at best w_i = log L_i), so w_i here is 3·tanh(parameter/3), within ±3 (ours).
+
+    The branch tells which attributes an image is labelled for: on FashionAI, where that is one, the attribute that it
+    was sampled for. Where every image is labelled for every attribute, its target never changes and it teaches nothing.
     """
 
     names = (*Objective.names, "branch", "weights")
@@ -149,7 +154,7 @@ class AGMANObjective(Objective):
     ) -> Losses:
         """See `Objective.forward`."""
         losses = super().forward(encoder, output, carried, known, roles, counts)
-        factors = 0.5 * torch.exp(-self.log_variance)
+        factors = 0.5 * torch.exp(-self.bounded())
         terms = dict(losses.terms)
         terms["instance"] = factors[0] * terms["instance"]
         terms["branch"] = factors[1] * terms["branch"]
@@ -161,7 +166,11 @@ class AGMANObjective(Objective):
         terms = {"branch": output.embeddings.new_zeros((), dtype=torch.float32)}
         if self.has_branch:
             terms["branch"] = share * F.binary_cross_entropy_with_logits(output.state[0].float(), known.float())
-        return {**terms, "weights": share * 0.5 * self.log_variance[: 1 + self.has_branch].sum()}
+        return {**terms, "weights": share * 0.5 * self.bounded()[: 1 + self.has_branch].sum()}
+
+    def bounded(self) -> Tensor:
+        """w, 2, within ±3. A hard limit would have no gradient beyond it, and hold w there for good."""
+        return _WEIGHT_RANGE * torch.tanh(self.log_variance / _WEIGHT_RANGE)
 
 
 AGMAN_SYSTEM = System(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from ..cross_entropy import CrossEntropyObjective
 from ..encoder import EncoderConfig
 from ..manipulation import HeadConfig
 from ..objective import ObjectiveConfig
@@ -35,6 +36,7 @@ AMNET = System(
     "one space; manipulations are fused into it from a memory",
     "AMNet (CVPR 2017); FashionSearchNet-v2, Table 2",
     AMNet,
+    objective=CrossEntropyObjective,
     losses=ObjectiveConfig(classification=1, prototype=0, instance=1, margin=0.2),
     heads=("linear", "cosine"),
     manipulation=lambda _: HeadConfig("fusion", loss="soft_triplet"),

@@ -17,6 +17,7 @@ from torchvision.ops import roi_align
 
 from ..backbone import Backbone
 from ..encoder import AttributeOutput, Encoder, EncoderConfig, check_images
+from ..errors import EncoderError
 from ..objective import Counts, Objective, ObjectiveConfig
 from ..preparation import normalize
 from ..system import System
@@ -31,13 +32,15 @@ _LOCAL_WEIGHT = 0.1
 _ALIGN_WEIGHT = 0.1
 _SLOW = 0.1  # the global branch' learning rate in the second stage, against the local one's
 _STRIDE = 16  # of the local backbone
+_CONSTANT = 1e-4  # of a map's maximum: a smaller range is rounding, of softmax and of interpolation
 
 
 class ASENpp(AttributeEncoder):
     """Embedding [√β ĝ; √(1−β) l̂], 2C wide: the cosine of two is β·cos_g + (1−β)·cos_l.
 
-    In its first stage (of training) there is no local branch, and l̂ = 0. The local branch has a ResNet-34 beside a
-    ResNet-50, else the global branch's kind, and sees its box at half the picture's longer side (112 of 224).
+    In its first stage, in validation too, there is no local branch, and l̂ = 0. The local branch has a ResNet-34 beside
+    a ResNet-50, else the global branch's kind, and sees its box at half the picture's longer side (112 of 224). It
+    starts from the same weights, so those of a file must fit both branches.
     """
 
     class_first = False
@@ -47,11 +50,17 @@ class ASENpp(AttributeEncoder):
         super().__init__(config, taxonomy)
         channels = self.channels
         self.width = 2 * channels
+        self.stage = self.stages - 1  # until a trainer says otherwise: a network out of a file is finished
         self.attr_embedding = nn.Embedding(self.count, self.hidden)
         self.attention = ConditionalAttention(self.hidden, channels, self.hidden, norm=False)
         self.feature_fc = nn.Linear(channels, channels)
         kind = "resnet34" if config.backbone == "resnet50" else config.backbone
-        self.local_backbone = Backbone(kind, "imagenet" if config.weights == "imagenet" else "none", config.stem)
+        if kind != config.backbone and config.weights not in ("none", "imagenet"):
+            raise EncoderError(
+                f"asen_pp: {config.weights} are weights of {config.backbone}, and its local branch is a {kind}: "
+                "give 'imagenet', 'none' or a smaller backbone"
+            )
+        self.local_backbone = Backbone(kind, config.weights, config.stem)
         local = self.local_backbone.channels
         self.local_attention = ConditionalAttention(self.hidden, local, local, norm=False)
         self.local_feature_fc = nn.Linear(local, channels)
@@ -63,7 +72,7 @@ class ASENpp(AttributeEncoder):
         psi = self.backbone(images)
         vectors, attention = self.attention(positions_first(psi), self.attr_embedding.weight)
         whole = F.normalize(self.feature_fc(vectors), dim=-1)
-        if self.training and self.stage == 0:
+        if self.stage == 0:
             local = torch.zeros_like(whole)
         else:
             maps = attention.detach().float().unflatten(2, psi.shape[2:])
@@ -94,11 +103,12 @@ def attention_boxes(maps: Tensor, size: Sequence[int], threshold: float) -> Tens
     """Attentions B×A×h×w -> boxes B×A×4 (left, top, right, bottom) in pixels of a picture of size H, W.
 
     Upsampled, min-max scaled and thresholded; the bounding box of what is left is squared on its longer side and moved
-    into the picture. A side longer than the picture hangs out of it evenly. A constant map gives the whole picture.
+    into the picture. A side longer than the picture hangs out of it evenly. A constant map (its range is at most
+    1e-4 of its maximum) gives the whole picture.
     """
     large = F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
     low, high = large.amin((2, 3), keepdim=True), large.amax((2, 3), keepdim=True)
-    inside = (large - low >= threshold * (high - low)) | (high <= low)
+    inside = (large - low >= threshold * (high - low)) | (high - low <= _CONSTANT * high)
     parts = []
     for length, along in ((size[1], inside.any(2)), (size[0], inside.any(3))):
         first = along.int().argmax(-1)

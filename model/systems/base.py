@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..backbone import Backbone
 from ..encoder import AttributeOutput, Encoder, EncoderConfig, check_images
 from ..errors import EncoderError
-from ..heads import CentreHead, class_head
+from ..heads import CentreHead, class_head, softmax_logits
 from ..preparation import normalize
 from ..taxonomy import Taxonomy
 
@@ -48,7 +48,10 @@ class AttributeEncoder(Encoder):
         self.count = len(taxonomy.attributes)
 
     def learned_heads(self, kind: str) -> None:
-        """Give each attribute a classifier. Call it, or `centre_head`, when `width` is final."""
+        """Give each attribute a classifier, whose P is a softmax over the classes of one that is single-label.
+
+        Call it, or `centre_head`, when `width` is final.
+        """
         config, sizes = self.config, [len(attribute.classes) for attribute in self.taxonomy.attributes]
         self.heads = nn.ModuleList(
             class_head(config.head or kind, self.width, self.hidden, size, config.dropout) for size in sizes
@@ -78,7 +81,8 @@ class AttributeEncoder(Encoder):
     def logits(self, embeddings: Tensor) -> Tensor:
         """Attribute embeddings B×A×D -> B×ΣM."""
         if hasattr(self, "heads"):
-            return torch.cat([head(embeddings[:, n]) for n, head in enumerate(self.heads)], 1)
+            scores = torch.cat([head(embeddings[:, n]) for n, head in enumerate(self.heads)], 1)
+            return softmax_logits(scores.float(), self.taxonomy)
         logits: Tensor = self.head(embeddings)
         return logits
 

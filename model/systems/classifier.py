@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..cross_entropy import CrossEntropyObjective
 from ..encoder import EncoderConfig
 from ..objective import ObjectiveConfig
 from ..system import System
@@ -35,6 +36,7 @@ CLASSIFIER = System(
     "a plain multi-head classifier, and its features",
     "ours",
     Classifier,
+    objective=CrossEntropyObjective,
     losses=ObjectiveConfig(prototype=0, instance=0),
     heads=("linear", "cosine"),
 )

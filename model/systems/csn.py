@@ -1,13 +1,22 @@
 """Conditional similarity networks (CSN, CVPR 2017): one embedding, and a mask of it for each attribute.
 
 Two forms: ASEN's comparison (cosine, as wide as the backbone's map; the default) and the original (64 wide,
-Euclidean, norms of embeddings and masks in the loss). State dict: ``backbone.*``, ``embed_fc``, ``masks.weight`` (A×D).
+Euclidean, norms of embeddings and masks in the loss).
+
+The original form's distances are of vectors of norm 1 (ours). CSN trains on and ranks by distances of vectors as they
+are; an index of unit vectors cannot, and a loss on those would be content with orders that the search does not have.
+The distance of unit vectors is √(2 − 2 cos): what is searched is what is trained, with CSN's margin. The norm of the
+embeddings in the loss then holds their scale, and orders nothing.
+
+State dict: ``backbone.*``, ``embed_fc``, ``masks.weight`` (A×D). CSN's own code has ``embeddingnet.*`` with
+``embeddingnet.fc_embed``, and ``masks.weight``; ASEN's code ``embed_fc`` and ``masks.weight``.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..encoder import AttributeOutput, Encoder, EncoderConfig
 from ..errors import EncoderError
@@ -57,7 +66,7 @@ class CSN(AttributeEncoder):
 
 
 class CSNObjective(Objective):
-    """Triplet loss; in the original form by Euclidean distances, + 5e-3·‖E‖_F/√B + 5e-4·‖mask‖_1/B.
+    """Triplet loss; in the original form by Euclidean distances of unit vectors, + 5e-3·‖E‖_F/√B + 5e-4·‖mask‖_1/B.
 
     ‖mask‖_1 is over the mask of each image of the batch, so its mean over the attributes' masks (every image is
     used for all attributes here).
@@ -70,9 +79,10 @@ class CSNObjective(Objective):
         self.original = encoder.switched("original")
 
     def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """See `Objective.triplet`; by Euclidean distances in the original form."""
+        """See `Objective.triplet`; by Euclidean distances (of norm 1) in the original form."""
         if not self.original:
             return super().triplet(anchor, positive, negative)
+        anchor, positive, negative = (F.normalize(each, dim=-1) for each in (anchor, positive, negative))
         return (self.config.margin + _distance(anchor, positive) - _distance(anchor, negative)).clamp(min=0)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:

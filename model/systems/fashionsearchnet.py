@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import roi_align
 
+from ..cross_entropy import CrossEntropyObjective
 from ..encoder import AttributeOutput, Encoder, EncoderConfig
+from ..heads import softmax_logits
 from ..manipulation import HeadConfig
-from ..objective import Counts, Objective, ObjectiveConfig
+from ..objective import Counts, ObjectiveConfig
 from ..system import System
 from ..taxonomy import Taxonomy
 from .base import AttributeEncoder, Embedding
@@ -72,7 +74,7 @@ class FashionSearchNet(AttributeEncoder):
     def attributes(self, images: Tensor) -> AttributeOutput:
         """See `Encoder.attributes`."""
         output = super().attributes(images)
-        return replace(output, logits=softmax_logits(output.state[0], self.taxonomy))
+        return replace(output, logits=softmax_logits(output.state[0].float(), self.taxonomy))
 
     def _activation(self, deep: Tensor, n: int, scores: Tensor) -> Tensor:
         """The predicted class' weights at every position of conv7: B×h×w. No gradient passes."""
@@ -133,28 +135,15 @@ def largest_region(mask: Tensor) -> Tensor:
     return ((flat == best[:, None]) & (flat > 0)).view_as(mask)
 
 
-def softmax_logits(scores: Tensor, taxonomy: Taxonomy) -> Tensor:
-    """Scores B×ΣM -> logits whose sigmoid is the softmax over each single-label attribute's classes; others stay."""
-    parts = []
-    for n, attribute in enumerate(taxonomy.attributes):
-        part = scores[:, taxonomy.span(n)]
-        if not attribute.multi_label and part.shape[1] > 1:
-            rest = part[:, None].expand(-1, part.shape[1], -1).clone()
-            rest.diagonal(dim1=1, dim2=2).fill_(float("-inf"))
-            part = part - rest.logsumexp(2)  # log p − log(1 − p)
-        parts.append(part)
-    return torch.cat(parts, 1)
-
-
-class FashionSearchNetObjective(Objective):
+class FashionSearchNetObjective(CrossEntropyObjective):
     """L_C; then L_C + 1.5 L_T + L_TC, where L_C and L_TC are cross-entropies of maps and of regions."""
 
-    names = (*Objective.names, "regions")
+    names = (*CrossEntropyObjective.names, "regions")
 
     def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
         super().__init__(config, encoder, positive_weight)
         assert isinstance(encoder, FashionSearchNet)
-        self.taxonomy, self.ranked = encoder.taxonomy, not encoder.switched("without_rank")
+        self.ranked = not encoder.switched("without_rank")
         # A list, so that the encoder is not a sub-module of its objective.
         self._encoder = [encoder]
 
@@ -171,21 +160,9 @@ class FashionSearchNetObjective(Objective):
         if encoder.training and encoder.stage == 0:
             return {"regions": output.embeddings.sum() * 0}
         scores = torch.cat([head(output.embeddings[:, n]) for n, head in enumerate(encoder.region_heads)], 1)
-        loss = self._classification(softmax_logits(scores.float(), self.taxonomy), carried, known)
+        regions = replace(output, logits=softmax_logits(scores.float(), self.taxonomy))
+        loss = self.classification(regions, carried, known)
         return {"regions": loss / max(counts.labels, 1)}
-
-    def _classification(self, logits: Tensor, carried: Tensor, known: Tensor) -> Tensor:
-        """Cross-entropy of single-label attributes (−log σ(logit) = −log p), BCE of multi-label ones."""
-        parts = []
-        for n, attribute in enumerate(self.taxonomy.attributes):
-            span = self.taxonomy.span(n)
-            target, logit = carried[:, span].float(), logits[:, span]
-            if attribute.multi_label:
-                part = F.binary_cross_entropy_with_logits(logit, target, reduction="none").sum(1)
-            else:
-                part = -(F.logsigmoid(logit) * target).sum(1)
-            parts.append(part * known[:, n])
-        return torch.stack(parts).sum()
 
 
 def _head(config: EncoderConfig) -> HeadConfig:

@@ -5,12 +5,14 @@ State dict: as ASEN v2's, and ``feature_fc`` (C -> 2C).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..encoder import AttributeOutput, Encoder, EncoderConfig
-from ..objective import Counts, Objective, ObjectiveConfig
+from ..objective import Counts, Losses, Objective, ObjectiveConfig, Roles
 from ..system import System
 from ..taxonomy import Taxonomy
 from .base import AttributeEncoder, Embedding, positions_first
@@ -41,8 +43,9 @@ class MODC(AttributeEncoder):
 class MODCObjective(Objective):
     """Prototypical + instance triplets, and the prototypical one for unlabelled images under their pseudo-label.
 
-    An unlabelled (image, attribute) takes the nearest seen centre as its class. It has no negative image that is
-    certain not to carry the class, so its negative is the next nearest centre (ours).
+    An unlabelled (image, attribute) takes the nearest seen centre as its class, and joins it: the centre moves as by a
+    labelled one. It has no negative image that is certain not to carry the class, so its negative is the next nearest
+    centre; an attribute of which fewer than two classes were seen waits (ours).
     """
 
     names = (*Objective.names, "pseudo")
@@ -51,20 +54,36 @@ class MODCObjective(Objective):
         super().__init__(config, encoder, positive_weight)
         self.taxonomy = encoder.taxonomy
 
+    def forward(
+        self, encoder: Encoder, output: AttributeOutput, carried: Tensor, known: Tensor, roles: Roles, counts: Counts
+    ) -> Losses:
+        """See `Objective.forward`; the centres' sums are also over unlabelled (image, attribute) pairs."""
+        losses = super().forward(encoder, output, carried, known, roles, counts)
+        sums, seen = losses.prototype_sums, losses.prototype_counts
+        for vectors, nearest, _ in self._unlabelled(output, known):
+            more = self.prototypes.batch_sums(vectors, nearest)
+            sums, seen = sums + more[0], seen + more[1]
+        return Losses(losses.terms, sums, seen)
+
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`."""
         unlabelled = counts.images * known.shape[1] - counts.labels
         total = output.embeddings.new_zeros((), dtype=torch.float32)
+        for _, _, cosines in self._unlabelled(output, known):
+            total = total + (self.config.margin + cosines[:, 1] - cosines[:, 0]).clamp(min=0).sum()
+        return {"pseudo": self.config.prototype * total / max(unlabelled, 1)}
+
+    def _unlabelled(self, output: AttributeOutput, known: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Of each attribute's K unlabelled images: embeddings K×D, nearest class 0..ΣM−1, and the two best cosines."""
         centres, seen = self.prototypes(), self.prototypes.seen
         for n in range(known.shape[1]):
             span = self.taxonomy.span(n)
+            classes = span.start + seen[span].nonzero()[:, 0]
             rows = (~known[:, n]).nonzero()[:, 0]
-            own = centres[span][seen[span]]
-            if len(rows) and len(own) > 1:
-                unit = F.normalize(output.embeddings[rows, n].float(), dim=-1)
-                nearest = (unit @ own.T).topk(2).values
-                total = total + (self.config.margin + nearest[:, 1] - nearest[:, 0]).clamp(min=0).sum()
-        return {"pseudo": self.config.prototype * total / max(unlabelled, 1)}
+            if len(rows) and len(classes) > 1:
+                vectors = output.embeddings[rows, n].float()
+                cosines, order = (F.normalize(vectors, dim=-1) @ centres[classes].T).topk(2)
+                yield vectors, classes[order[:, 0]], cosines
 
 
 MODC_SYSTEM = System(

@@ -1,9 +1,10 @@
-"""Reading a picture by its location: below declared roots, and nowhere else."""
+"""Finding and reading a picture by its location: below declared roots, and nowhere else."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs
@@ -14,18 +15,48 @@ from .files import locate
 from .limits import LIMITS, ImageLimits
 
 
+@dataclass(frozen=True)
+class Found:
+    """A picture's file: where it lies, links resolved, and how many bytes it has."""
+
+    system: fs.FileSystem
+    path: str
+    size: int
+
+
 def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> bytes:
     """The bytes at a location.
+
+    Args:
+        uri: see `find_image`.
+        roots: see `find_image`.
+        limits: a file above ``max_bytes`` is not read.
+
+    Raises:
+        ImageError: ``NOT_FOUND``, ``OUTSIDE_ROOTS`` or ``TOO_LARGE``.
+    """
+    try:
+        found = find_image(uri, roots)
+        if found.size > limits.max_bytes:
+            raise ImageError("TOO_LARGE", f"{uri!r} has {found.size:,} bytes; at most {limits.max_bytes:,}")
+        with found.system.open_input_stream(found.path) as stream:
+            return bytes(stream.read(limits.max_bytes + 1))
+    except OSError as error:
+        raise ImageError("NOT_FOUND", f"{uri!r} cannot be read ({error})") from error
+
+
+def find_image(uri: str, roots: Sequence[str]) -> Found:
+    """The file at a location, which is not opened; what `read_image` would read.
 
     Args:
         uri: a path relative to a root (the first root that has it wins), an absolute path, a ``file://`` address
             or an ``s3://`` address. The latter three must lie below one of the roots.
         roots: declared folders, local or ``s3://bucket/prefix``. Links are followed only as long as they stay
             below the same root.
-        limits: a file above ``max_bytes`` is not read.
 
     Raises:
-        ImageError: ``NOT_FOUND``, ``OUTSIDE_ROOTS`` or ``TOO_LARGE``.
+        ImageError: ``NOT_FOUND``, or ``OUTSIDE_ROOTS``, whether or not anything is there.
+        OSError: it cannot be looked for.
     """
     if not roots:
         raise _outside(uri, "no root is declared; name the folder that holds the pictures")
@@ -41,24 +72,24 @@ def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> 
     if ".." in rest.replace("\\", "/").split("/"):
         raise _outside(uri, "a location must not contain '..'")
     if scheme == "s3":
-        return _read_s3(uri, rest, [root for root in roots if root.startswith("s3://")], limits)
+        return _find_s3(uri, rest, [root for root in roots if root.startswith("s3://")])
     absolute = os.path.isabs(rest)
     for root in roots:
         if not root.startswith("s3://"):
-            data = _read_local(rest, root.removeprefix("file://"), limits)
+            found = _find_local(rest, root.removeprefix("file://"))
         elif not absolute:
-            data = _read(*_below(root, rest), uri, limits)
+            found = _find(*_below(root, rest))
         else:
             continue
-        if data is not None:
-            return data
+        if found is not None:
+            return found
     if absolute and not any(_inside(rest, root) for root in roots if not root.startswith("s3://")):
         raise _outside(uri, f"it is not below a declared root ({', '.join(roots)})")
     raise ImageError("NOT_FOUND", f"{uri!r} is not found below {', '.join(roots)}")
 
 
-def _read_local(path: str, root: str, limits: ImageLimits) -> bytes | None:
-    """The file's bytes; None if this root does not have it. Raises for a link that leads out of the root."""
+def _find_local(path: str, root: str) -> Found | None:
+    """The file; None if this root does not have it. Raises for a link that leads out of the root."""
     base = os.path.realpath(root)
     if os.path.isabs(path) and not _inside(path, root):
         return None
@@ -66,7 +97,7 @@ def _read_local(path: str, root: str, limits: ImageLimits) -> bytes | None:
     real = os.path.realpath(lexical)
     if os.path.commonpath((base, real)) != base:
         raise _outside(path, "a link leads out of the declared root")
-    return _read(fs.LocalFileSystem(), real, path, limits)
+    return _find(fs.LocalFileSystem(), real)
 
 
 def _inside(path: str, root: str) -> bool:
@@ -76,14 +107,14 @@ def _inside(path: str, root: str) -> bool:
     return any(os.path.commonpath((base, written)) == base for base in bases)
 
 
-def _read_s3(uri: str, key: str, roots: Sequence[str], limits: ImageLimits) -> bytes:
+def _find_s3(uri: str, key: str, roots: Sequence[str]) -> Found:
     for root in roots:
         prefix = locate(root)[1]
         if key == prefix or key.startswith(prefix + "/"):
-            data = _read(locate(root)[0], key, uri, limits)
-            if data is None:
+            found = _find(locate(root)[0], key)
+            if found is None:
                 raise ImageError("NOT_FOUND", f"{uri!r} is not found")
-            return data
+            return found
     raise _outside(uri, f"it is not below a declared root ({', '.join(roots) or 'none is on S3'})")
 
 
@@ -92,17 +123,10 @@ def _below(root: str, path: str) -> tuple[fs.FileSystem, str]:
     return system, f"{prefix}/{path}"
 
 
-def _read(system: fs.FileSystem, path: str, uri: str, limits: ImageLimits) -> bytes | None:
-    try:
-        info = system.get_file_info(path)
-        if info.type != fs.FileType.File:  # a folder, a device, a pipe: never opened
-            return None
-        if info.size > limits.max_bytes:
-            raise ImageError("TOO_LARGE", f"{uri!r} has {info.size:,} bytes; at most {limits.max_bytes:,}")
-        with system.open_input_stream(path) as stream:
-            return bytes(stream.read(limits.max_bytes + 1))
-    except OSError as error:
-        raise ImageError("NOT_FOUND", f"{uri!r} cannot be read ({error})") from error
+def _find(system: fs.FileSystem, path: str) -> Found | None:
+    info = system.get_file_info(path)
+    # A folder, a device or a pipe is never opened.
+    return Found(system, path, info.size) if info.type == fs.FileType.File else None
 
 
 def _outside(uri: str, why: str) -> ImageError:

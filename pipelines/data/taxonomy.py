@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from model.errors import TaxonomyError
 from model.taxonomy import Attribute, Taxonomy
 
 from .manifest import Manifest
+from .writing import make_folder, write_text
 
 
 def build_taxonomy(manifest: Manifest, *, ignore: Sequence[str] = (), min_count: int = 1) -> Taxonomy:
@@ -54,10 +54,8 @@ def build_taxonomy(manifest: Manifest, *, ignore: Sequence[str] = (), min_count:
 def save_taxonomy(path: str | Path, taxonomy: Taxonomy) -> None:
     """Write a taxonomy as JSON, atomically."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(taxonomy.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    make_folder(path.parent)
+    write_text(path, json.dumps(taxonomy.to_json(), indent=2, ensure_ascii=False) + "\n")
 
 
 def load_taxonomy(path: str | Path) -> Taxonomy:

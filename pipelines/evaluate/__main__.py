@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,23 +15,26 @@ from cluster.command import command
 from cluster.settings import parse_settings
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.data.images import decode
-from pipelines.data.item_store import ItemStore, default_cache
-from pipelines.data.manifest import Manifest
+from pipelines.data.item_store import ItemStore
 from pipelines.data.progress import progress
-from pipelines.errors import DuetError, ManifestError
+from pipelines.data.writing import make_folder
+from pipelines.errors import DuetError
 
 from . import tables
 from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
+from .items import open_items
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
+from .neighbours import neighbour_table, save_neighbours
 from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .reranking import evaluate_reranking
-from .retrieval import evaluate_retrieval
+from .retrieval import RetrievalResult, evaluate_retrieval
 from .roles import ROLES, Roles, own_roles
+from .sensitivity import Sensitivity, evaluate_sensitivity
 from .settings import EvaluateSettings
 from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
 
@@ -42,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[:1] == ["compare"]:
         return compare(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
-    settings.out.mkdir(parents=True, exist_ok=True)
-    settings.save(settings.out / "settings.json")
+    make_folder(settings.out)
     report, sheets = evaluate(settings)
     tables.show(report.tables())
     print(f"report: {settings.out / 'report.md'}; figures: {settings.out / 'report.json'}, {settings.out / FILE}")
@@ -63,43 +66,54 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     """
     device = _device(settings.device)
     checkpoint = load_checkpoint(settings.checkpoint, device)
-    manifest = Manifest.labelled(settings.manifest, checkpoint.taxonomy, roots=settings.roots)
-    split = settings.split if manifest.has_split else None
+    store, split = open_items(
+        settings.manifest, checkpoint.taxonomy, roots=settings.roots, split=settings.split, cache=settings.cache
+    )
     if split is None:
         _say("the manifest has no column 'split': all of its items are evaluated")
-    store = ItemStore.open(manifest, checkpoint.taxonomy, split=split, cache=settings.cache or default_cache())
-    if not len(store):
-        raise ManifestError(f"{manifest.files[0]}: no item to evaluate" + (f" in split {split!r}" if split else ""))
     for problem in store.problems():
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
     own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
+    if own is not None and own.asked is not None and settings.retrieval.relevance != "class":
+        raise DuetError(
+            f"{settings.roles}: its queries are about classes, which --retrieval.relevance "
+            f"{settings.retrieval.relevance} does not look at; leave that out, or the column 'class'"
+        )
     if foreign:
         _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
     triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
     with progress("embedding", len(store)) as advance:
         embedded = embed(
             checkpoint, checkpoint.preparation, store, batch=settings.batch, threshold=settings.threshold,
-            device=device, progress=advance,
+            lowest=min(settings.sensitivity.thresholds, default=None), device=device, progress=advance,
         )  # fmt: skip
     if triplets is None and settings.triplets.count:
         triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
     roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
+    retrieval = evaluate_retrieval(embedded, settings.retrieval, roles)
     report = Report(
         system=encoder.config.label,
-        model={"checkpoint": str(settings.checkpoint), "digest": checkpoint.digest},
+        model={
+            "checkpoint": str(settings.checkpoint),
+            "digest": checkpoint.digest,
+            "encoder": {**asdict(encoder.config), "threshold": settings.threshold or encoder.threshold},
+            "image": asdict(checkpoint.preparation),
+        },
         data={
             "manifest": ", ".join(settings.manifest),
             "split": split or "(none)",
             "items": len(store),
             "left_out": len(store.bad),
             "unknown_labels": sum(store.unknown.values()),
+            "galleries": roles.digest(embedded),
             "unlabelled": dict(zip(checkpoint.taxonomy.names, (~store.known).sum(0).tolist(), strict=True)),
         },
+        taxonomy=checkpoint.taxonomy,
         settings=settings,
         has_classes=encoder.has_classes,
-        retrieval=evaluate_retrieval(embedded, settings.retrieval, roles),
+        retrieval=retrieval,
         multilabel=evaluate_multilabel(embedded, settings.multilabel, settings.retrieval, roles),
         manipulation=None
         if checkpoint.head is None
@@ -108,10 +122,13 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         reranking=evaluate_reranking(embedded, settings.reranking, settings.retrieval, roles)
         if settings.reranking.ks
         else None,
+        sensitivity=_sensitivity(embedded, settings, encoder.threshold, retrieval, roles),
     )
-    report.save(settings.out)
     queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
     save_queries(queries, settings.out)
+    save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
+    settings.save(settings.out / "settings.json")
+    report.save(settings.out)  # last, and with a digest of the queries: a folder half written is no run
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
 
 
@@ -120,6 +137,19 @@ def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy
     for count, what in ((result.unknown_items, "items"), (result.unknown_attributes, "attributes")):
         if count:
             _say(f"{count:,} triplets are left out: they are of {what} that are not evaluated")
+    return result
+
+
+def _sensitivity(
+    embedded: Embedded, settings: EvaluateSettings, threshold: float, retrieval: RetrievalResult, roles: Roles
+) -> Sensitivity | None:
+    thresholds = settings.sensitivity.thresholds
+    if not thresholds:
+        return None
+    own = threshold if settings.threshold is None else settings.threshold
+    result = evaluate_sensitivity(embedded, retrieval, roles, own, thresholds)
+    if result is None:
+        _say("--sensitivity.thresholds: no attribute is multi-label, so that γ changes nothing")
     return result
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from pipelines.data.writing import replacing
 
 CELL = (108, 132)  # of a picture with its frame, pixels
 _GAP, _FRAME, _CAPTION, _TITLE = 6, 4, 220, 34
@@ -73,9 +74,8 @@ def draw_sheet(groups: Sequence[Group], picture: Callable[[int], Image.Image]) -
 
 def save_sheet(sheet: Image.Image, path: Path) -> None:
     """Write a PNG, at once."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    sheet.save(temporary, "PNG", optimize=True)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        sheet.save(temporary, "PNG", optimize=True)
 
 
 def _paste(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
-from model.duet import encode
+from model.duet import encode, predicted_classes
 from model.encoder import Encoder
 from model.preparation import ImagePreparation
 from model.taxonomy import Taxonomy
@@ -41,13 +41,14 @@ class Embedded:
         probabilities: N×ΣM float32 in [0, 1].
         predicted: N×ΣM bool, the classes that the encoder predicts.
         pair_item: K positions of items; sorted by item, then class.
-        pair_class: K class indices. The pairs are those predicted and those that the labels say.
+        pair_class: K class indices. The pairs are those predicted and those that the labels say, and perhaps more.
         class_embeddings: K×D float32, L2-normalised; None if the encoder has no class level.
         carried: N×ΣM bool, the labels.
         known: N×A bool, whether the item is labelled for the attribute, with one of its classes at least.
         taxonomy: of the encoder.
         global_embeddings: N×r float32, L2-normalised; None without a global head.
         class_first: whether classes make tiers (`model.encoder.Encoder.class_first`).
+        slack: dimensions that a query leaves out (`model.encoder.Encoder.slack`).
     """
 
     item_ids: list[str]
@@ -62,6 +63,7 @@ class Embedded:
     taxonomy: Taxonomy
     global_embeddings: NDArray[np.float32] | None = None
     class_first: bool = True
+    slack: int = 0
 
     def __post_init__(self) -> None:
         count, classes = len(self.item_ids), self.taxonomy.class_count
@@ -84,6 +86,7 @@ def embed(
     *,
     batch: int = 64,
     threshold: float | None = None,
+    lowest: float | None = None,
     device: str | torch.device = "cpu",
     progress: Callable[[int], object] | None = None,
 ) -> Embedded:
@@ -95,6 +98,7 @@ def embed(
         store: opened with the model's taxonomy.
         batch: pictures per forward pass.
         threshold: γ, in place of the encoder's own.
+        lowest: the pairs are also those that a γ this low would predict.
         device: where the model lies and runs.
         progress: called after each batch with its number of items.
 
@@ -103,32 +107,35 @@ def embed(
     """
     encoder, head = (model.encoder, model.head) if isinstance(model, Checkpoint) else (model, None)
     taxonomy, count = encoder.taxonomy, len(store)
+    gamma = encoder.threshold if threshold is None else threshold
+    widest = gamma if lowest is None else min(gamma, lowest)
     assert store.carried.shape[1] == taxonomy.class_count, "the store has another taxonomy"
     attributes = np.empty((count, len(taxonomy.attributes), encoder.width), np.float32)
     probabilities = np.empty((count, taxonomy.class_count), np.float32)
-    predicted = np.empty((count, taxonomy.class_count), bool)
+    likely = np.empty((count, taxonomy.class_count), bool)
     merged = None if head is None else np.empty((count, head.width), np.float32)
     class_level: list[NDArray[np.float32]] = []
     for start in range(0, count, batch):
         rows = range(start, min(start + batch, count))
         part = slice(rows.start, rows.stop)
         images = torch.from_numpy(store.prepared(rows, preparation)).permute(0, 3, 1, 2).to(device)
-        duet = encode(encoder, images, threshold, also=torch.from_numpy(np.ascontiguousarray(store.carried[part])))
+        duet = encode(encoder, images, widest, also=torch.from_numpy(np.ascontiguousarray(store.carried[part])))
         attributes[part] = duet.attribute_embeddings.cpu().numpy()
-        probabilities[part], predicted[part] = duet.probabilities.cpu().numpy(), duet.predicted.cpu().numpy()
+        probabilities[part], likely[part] = duet.probabilities.cpu().numpy(), duet.predicted.cpu().numpy()
         if duet.class_embeddings is not None:
             class_level.append(duet.class_embeddings.cpu().numpy())
         if head is not None and merged is not None:
             merged[part] = head(duet.attribute_embeddings).float().cpu().numpy()
         if progress is not None:
             progress(len(rows))
-    pair_item, pair_class = (predicted | store.carried).nonzero()
+    # A lower γ predicts all that a higher one does: also the best class, where nothing is above either.
+    pair_item, pair_class = (likely | store.carried).nonzero()
     width = (0, encoder.width)
     return Embedded(
         item_ids=list(store.item_ids),
         attribute_embeddings=attributes,
         probabilities=probabilities,
-        predicted=predicted,
+        predicted=predicted_classes(torch.from_numpy(probabilities), taxonomy, gamma).numpy(),
         pair_item=pair_item,
         pair_class=pair_class,
         class_embeddings=np.concatenate([np.empty(width, np.float32), *class_level]) if encoder.has_classes else None,
@@ -137,4 +144,5 @@ def embed(
         taxonomy=taxonomy,
         global_embeddings=merged,
         class_first=encoder.class_first,
+        slack=encoder.slack,
     )

@@ -42,16 +42,23 @@ def retrieval_figures(result: RetrievalResult) -> dict[str, Any]:
 
 
 def manipulation_figures(result: ManipulationResult) -> dict[str, Any]:
-    """Per attribute, and the plain means over attributes."""
+    """Per attribute, and the plain means over attributes; of several changes, by how many they are."""
 
     def parts(scores: Mapping[str, ManipulationScores]) -> dict[str, Any]:
-        return {name: {"available": part.queries.available, **figures(part.summary)} for name, part in scores.items()}
+        return {name: {"available": part.available, **figures(part.summary)} for name, part in scores.items()}
+
+    def several(scores: Mapping[int, ManipulationScores]) -> list[dict[str, Any]]:
+        return [
+            {"attributes": size, "available": part.available, **figures(part.summary)} for size, part in scores.items()
+        ]
 
     return {
         "replaced": parts(result.single),
         "replaced_mean": figures(result.single_mean) if result.single_mean else None,
         "added_or_removed": parts(result.multi),
         "added_or_removed_mean": figures(result.multi_mean) if result.multi_mean else None,
+        "several_replaced": several(result.several_single),
+        "several_added_or_removed": several(result.several_multi),
     }
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from model.encoder import asked
 from pipelines.errors import DuetError
 
 from .embedded import Embedded
@@ -56,8 +57,7 @@ class Gallery:
         """Rank the gallery for B queries by (tier, class similarity, attribute similarity, id).
 
         The tier is how many classes of the condition the candidate is predicted to carry; the class similarity is
-        the mean over those. Without class embeddings, the attribute similarity decides within every tier; and a system
-        that does not put classes first has one tier, whatever the condition.
+        the mean over those. Without class embeddings, the attribute similarity decides within every tier.
 
         Args:
             items: B positions of the queries.
@@ -83,29 +83,34 @@ class Gallery:
         values: NDArray[Value],
         items: NDArray[np.integer],
         condition: NDArray[np.bool_],
-        query: NDArray[np.integer] | None = None,
-    ) -> NDArray[Value]:
-        """What is said of the candidates, C×G, as `rank` orders them for B queries, whose rankings are never all held.
+        query: NDArray[np.integer],
+        first: int,
+    ) -> tuple[NDArray[Value], NDArray[np.int64]]:
+        """Put what is said of the candidates in the order of B rankings, which are never all in memory.
 
         Args:
             values: C×G, in the gallery's order.
             items: see `rank`.
             condition: see `rank`.
-            query: C ascending positions 0..B−1, whose ranking a row of `values` takes; None = each its own.
+            query: C ascending positions 0..B−1, the ranking of each row of `values`.
+            first: how many places to keep.
+
+        Returns:
+            The values, C×G, best first, and the first places, C×min(G, first).
 
         Raises:
             DuetError: see `rank`.
         """
-        result = np.empty_like(values)
-        ends = np.searchsorted(np.arange(len(items)) if query is None else query, np.arange(len(items) + 1))
+        result, kept = np.empty_like(values), np.empty((len(values), min(len(self), first)), np.int64)
+        ends = np.searchsorted(query, np.arange(len(items) + 1))
 
-        def take(part: slice, places: NDArray[np.int64]) -> None:
-            for one in range(part.start, part.stop):
+        def take(part: slice, ranked: NDArray[np.int64]) -> None:
+            for one, places in enumerate(ranked, part.start):
                 for row in range(ends[one], ends[one + 1]):
-                    result[row] = values[row].take(places[one - part.start])
+                    result[row], kept[row] = values[row].take(places), places[:first]
 
         self._rank(items, condition, None, take)
-        return result
+        return result, kept
 
     def _rank(
         self,
@@ -115,15 +120,13 @@ class Gallery:
         use: Callable[[slice, NDArray[np.int64]], None],
     ) -> None:
         """Call `use` with runs of the queries and their places, from as many threads as torch has."""
-        near = self._embedded.attribute_embeddings[items, self._attribute] @ self._vectors.T
+        queries = asked(self._embedded.attribute_embeddings[items, self._attribute], self._embedded.slack)
+        near = queries @ self._vectors.T
         own, embeddings = self.own[items], self._embedded.class_embeddings
-        if not self._embedded.class_first:
-            condition = np.zeros_like(condition)
-        asked = np.flatnonzero(condition.any(0)).tolist()
-        carriers = {m: self._carry(m) for m in asked}
+        carriers = {m: self._carry(m) for m in np.flatnonzero(condition.any(0)).tolist()}
         similarities = {}
         if embeddings is not None:
-            similarities = {m: self._class_similarity(items[condition[:, m]], m, embeddings) for m in asked}
+            similarities = {m: self._class_similarity(items[condition[:, m]], m, embeddings) for m in carriers}
         before: NDArray[np.int64] = np.cumsum(condition, axis=0) - condition  # a query's row in the similarities
 
         def rank(part: slice) -> None:

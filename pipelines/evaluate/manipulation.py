@@ -1,29 +1,32 @@
-"""Attribute manipulation: an item with one class changed finds the items that are what it then is (design 3).
+"""Attribute manipulation: an item with some classes changed finds the items that are what it then is (design 3).
 
-The query's classes are those of its labels, since the target is defined by them; the search is in the space of
-global embeddings. Where a single-label attribute changes, a candidate *matches* as many of the S single-label
-attributes as equal the target's (an unknown one never does), and is a hit if it matches all. Where a multi-label
-attribute changes, it matches as many of the target's classes as it carries.
+One attribute changes, or several at once. The query's classes are those of its labels, since the target is defined by
+them; the search is in the space of global embeddings, with all changes in one query vector, as the service has it.
+Where a single-label attribute changes, a candidate *matches* as many of the S single-label attributes as equal the
+target's (an unknown one never does), and is a hit if it matches all. Of each multi-label attribute that changes, it
+also matches as many of the target's classes as it carries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from model.manipulation import ManipulationHead
 
 from . import chance, metrics
-from .changes import ChangeQueries, find_changes, single_label_attributes, single_labels
+from .changes import ChangeQueries
 from .embedded import Embedded
+from .manipulation_gallery import ManipulationGallery, match
 from .metrics import Counts, Floats
-from .ordering import order
+from .possible_changes import PossibleChanges
 from .roles import ROLES, Roles
+from .sampling import sample
 from .scores import Scores, Summary, join, macro, summarise
 from .settings import ManipulationSettings
 
@@ -33,10 +36,17 @@ _QUERIES = 256  # whose A×D vectors are in memory at once
 
 @dataclass(frozen=True)
 class ManipulationScores:
-    """The queries of one attribute and their scores (`class_index`: the class added, or else removed)."""
+    """Queries and their scores.
 
-    queries: ChangeQueries
+    Attributes:
+        queries: by the set of attributes that changes.
+        scores: of all of them, in that order. `class_index`: the class added, or else removed; of several changes −1.
+        available: queries there are, of which these are a sample.
+    """
+
+    queries: Sequence[ChangeQueries]
     scores: Scores
+    available: int
 
     @cached_property
     def summary(self) -> Summary:
@@ -46,15 +56,19 @@ class ManipulationScores:
 
 @dataclass(frozen=True)
 class ManipulationResult:
-    """Scores by attribute name; an attribute without a query is left out.
+    """Scores; what has no query is left out.
 
     Attributes:
-        single: ``Top-K`` (accuracy) and ``NDCG@K``.
+        single: of one change, by attribute name: ``Top-K`` (accuracy) and ``NDCG@K``.
         multi: ``Share@K`` (of the target's classes, those that each of the K nearest carries) and ``NDCG@K``.
+        several_single: as `single`, by the number of single-label attributes that change at once.
+        several_multi: as `multi`, by the number of attributes, some of them multi-label, that change at once.
     """
 
     single: Mapping[str, ManipulationScores]
     multi: Mapping[str, ManipulationScores]
+    several_single: Mapping[int, ManipulationScores]
+    several_multi: Mapping[int, ManipulationScores]
 
     @cached_property
     def single_mean(self) -> Summary | None:
@@ -67,67 +81,70 @@ class ManipulationResult:
         return macro(part.summary for part in self.multi.values()) if self.multi else None
 
 
-class ManipulationGallery:
-    """The candidates for changes of one attribute: those labelled for it, by id; ranked by cosine of global embeddings.
-
-    Attributes:
-        items: G positions.
-        own: N, the place of each item in `items`; −1 = it is not in the gallery.
-    """
-
-    def __init__(self, embedded: Embedded, head: ManipulationHead, attribute: int, roles: Roles) -> None:
-        assert embedded.global_embeddings is not None, "embed with a checkpoint that has a global head"
-        ids = np.asarray(embedded.item_ids, dtype=object)
-        candidates = np.flatnonzero(roles.gallery[:, attribute] & embedded.known[:, attribute])
-        self.items: Counts = candidates[np.argsort(ids[candidates], kind="stable")]
-        self.own = np.full(len(embedded), -1, np.int64)
-        self.own[self.items] = np.arange(len(self.items))
-        self._embedded, self._head, self._attribute = embedded, head, attribute
-        self._vectors = np.ascontiguousarray(embedded.global_embeddings[self.items])
-
-    @torch.inference_mode()
-    def rank(self, item: Counts, target: NDArray[np.bool_], limit: int) -> Counts:
-        """Rank for items (B) that are to carry a target (B×ΣM bool): B×min(G, limit) places; itself stands last."""
-        device = self._head.memory.device
-        embeddings = torch.from_numpy(self._embedded.attribute_embeddings[item]).to(device)
-        changed = torch.zeros(embeddings.shape[:2], dtype=torch.bool, device=device)
-        changed[:, self._attribute] = True
-        vectors = self._head.change_batch(embeddings, torch.from_numpy(target).to(device), changed)
-        vectors = self._head(vectors).float().cpu().numpy()
-        return order(vectors @ self._vectors.T, own=self.own[item], limit=limit)
-
-
 def evaluate_manipulation(
     embedded: Embedded, head: ManipulationHead, settings: ManipulationSettings | None = None, roles: Roles | None = None
 ) -> ManipulationResult:
-    """Rank the gallery for every (item, single change) whose target is in it, and score.
+    """Rank the gallery for every (item, changes) whose target is in it, and score.
 
     Args:
         embedded: with the head's global embeddings.
         head: in evaluation mode.
-        settings: K and sample; None = the defaults.
-        roles: None = leave-one-out. Candidates are labelled for the attribute that changes; others may be unknown.
+        settings: numbers of attributes that change, K and sample; None = the defaults.
+        roles: None = leave-one-out. Candidates are labelled for the attributes that change; others may be unknown.
     """
     settings = settings or ManipulationSettings()
     roles = roles or ROLES["leave-one-out"](embedded)
-    found: dict[bool, dict[str, ManipulationScores]] = {False: {}, True: {}}
-    for n, attribute in enumerate(embedded.taxonomy.attributes):
-        queries = find_changes(embedded, n, roles, settings.max_queries, settings.seed)
-        if len(queries):
-            gallery = ManipulationGallery(embedded, head, n, roles)
-            scores = _score(embedded, gallery, queries, settings.ks)
-            found[attribute.multi_label][attribute.name] = ManipulationScores(queries, scores)
-    return ManipulationResult(found[False], found[True])
+    taxonomy = embedded.taxonomy
+    one: dict[bool, dict[str, ManipulationScores]] = {False: {}, True: {}}
+    several: dict[bool, dict[int, ManipulationScores]] = {False: {}, True: {}}
+    for size, multi in itertools.product(settings.sizes, (False, True)):
+        sets = [
+            chosen
+            for chosen in itertools.combinations(range(len(taxonomy.attributes)), size)
+            if any(taxonomy.attributes[n].multi_label for n in chosen) == multi
+        ]
+        for part in [[chosen] for chosen in sets] if size == 1 else [sets]:
+            scores = _evaluate(embedded, head, settings, roles, part)
+            if scores is not None and size == 1:
+                one[multi][taxonomy.names[part[0][0]]] = scores
+            elif scores is not None:
+                several[multi][size] = scores
+    return ManipulationResult(one[False], one[True], several[False], several[True])
+
+
+def _evaluate(
+    embedded: Embedded,
+    head: ManipulationHead,
+    settings: ManipulationSettings,
+    roles: Roles,
+    sets: Iterable[Sequence[int]],
+) -> ManipulationScores | None:
+    """Changes of some sets of attributes, each query as likely as any other to be in the sample; None without any."""
+    possible = [PossibleChanges(embedded, attributes, roles) for attributes in sets]
+    available = sum(map(len, possible))
+    chosen = sample(available, settings.max_queries, settings.seed)
+    asked, parts, start = [], [], 0
+    for changes in possible:
+        places = chosen[(chosen >= start) & (chosen < start + len(changes))] - start
+        start += len(changes)
+        if len(places):
+            queries = changes.take(places)
+            gallery = ManipulationGallery(embedded, head, queries.attributes, roles)
+            asked.append(queries)
+            parts.append(_score(embedded, gallery, queries, settings.ks))
+    return ManipulationScores(asked, join(parts), available) if parts else None
 
 
 def _score(embedded: Embedded, gallery: ManipulationGallery, queries: ChangeQueries, ks: tuple[int, ...]) -> Scores:
     target = queries.target(embedded.carried)
-    multi = embedded.taxonomy.attributes[queries.attribute].multi_label
+    multi = any(embedded.taxonomy.attributes[n].multi_label for n in queries.attributes)
+    about = np.where(queries.added >= 0, queries.added, queries.removed)
+    about = about[:, 0] if len(queries.attributes) == 1 else np.full(len(queries), -1)
     step = max(1, min(_QUERIES, _CHUNK // len(gallery.items)))
     parts = []
     for start in range(0, len(queries), step):
         rows = np.arange(start, min(start + step, len(queries)))
-        matches, wanted = match(embedded, gallery.items, queries.attribute, target[rows])
+        matches, wanted = match(embedded, gallery.items, queries.attributes, target[rows])
         own = gallery.own[queries.item[rows]]
         matches[own >= 0, own[own >= 0]] = 0
         ranked = gallery.rank(queries.item[rows], target[rows], max(ks))
@@ -141,33 +158,8 @@ def _score(embedded: Embedded, gallery: ManipulationGallery, queries: ChangeQuer
             hits = nearest == wanted[:, None]
             more = {f"Top-{k}": metrics.top_k_accuracy(hits, k) for k in ks}
             chances = {f"Top-{k}": chance.top_k_accuracy(size, relevant, k) for k in ks}
-        about = np.where(queries.added[rows] >= 0, queries.added[rows], queries.removed[rows])
-        parts.append(Scores(queries.item[rows], about, size, relevant, more | values, chances | expected, {}))
+        parts.append(Scores(queries.item[rows], about[rows], size, relevant, more | values, chances | expected, {}))
     return join(parts)
-
-
-def match(
-    embedded: Embedded, items: Counts, attribute: int, target: NDArray[np.bool_]
-) -> tuple[NDArray[np.int16], Counts]:
-    """How many of what B targets ask for each of G items has (B×G), and how many they ask for (B).
-
-    Args:
-        embedded: N items.
-        items: G positions.
-        attribute: the one that changes.
-        target: B×ΣM, see `ChangeQueries.target`.
-    """
-    taxonomy = embedded.taxonomy
-    if taxonomy.attributes[attribute].multi_label:
-        span = taxonomy.span(attribute)
-        shared = target[:, span].astype(np.float32) @ embedded.carried[items][:, span].T.astype(np.float32)
-        return shared.astype(np.int16), target[:, span].sum(1)
-    labels = single_labels(embedded)[items]
-    matches = np.zeros((len(target), len(items)), np.int16)
-    for column, n in enumerate(single_label_attributes(taxonomy)):
-        wanted = target[:, taxonomy.span(n)].argmax(1) + taxonomy.offsets[n]
-        matches += labels[:, column] == wanted[:, None]
-    return matches, np.full(len(target), labels.shape[1])
 
 
 def _graded(

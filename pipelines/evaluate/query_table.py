@@ -1,36 +1,37 @@
 """Every query with its scores, a row each: what intervals and comparisons of systems are made of.
 
 Columns: ``task`` (of `TASKS`), ``attribute``, ``item_id``, ``class`` (what the query is about; of a manipulation, the
-class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for),
+class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for; of
+several changes: each in words, and ``attribute`` says how many they are, as ``2 attributes``),
 ``gallery`` (candidates), ``relevant`` (R), then every measure, and as ``random <measure>`` what chance scores there;
 null in the rows of a task that has no such measure. The rows of a task and attribute stand by item id.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
-from pipelines.errors import DuetError
 
+from .changes import change_text
 from .embedded import Embedded
-from .manipulation import ManipulationResult
+from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Scores
+from .table_file import read_table, save_table
 
 FILE = "queries.parquet"
 RANDOM = "random "  # before a measure's name
-TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", "reranking")
+_SEVERAL = ("several manipulations", "several multilabel manipulations")
+TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", *_SEVERAL, "reranking")
 _SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -61,6 +62,11 @@ def query_table(
         blocks += [
             _block(embedded, "multilabel manipulation", name, part.scores) for name, part in manipulation.multi.items()
         ]
+        several = dict(zip(_SEVERAL, (manipulation.several_single, manipulation.several_multi), strict=True))
+        for task, parts in several.items():
+            for size, changed in parts.items():
+                words = _changes(embedded.taxonomy, changed)
+                blocks.append(_block(embedded, task, f"{size} attributes", changed.scores, words))
     if reranking is not None:
         blocks += [_block(embedded, "reranking", name, scores) for name, scores in reranking.attributes.items()]
     return pa.concat_tables([_SCHEMA.empty_table(), *blocks], promote_options="default")
@@ -68,27 +74,12 @@ def query_table(
 
 def save_queries(table: pa.Table, folder: Path) -> None:
     """Write ``queries.parquet`` into an evaluation's folder, at once."""
-    temporary = folder / f".{FILE}.{os.getpid()}"
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(folder / FILE)
+    save_table(table, folder / FILE)
 
 
 def read_queries(folder: Path) -> pa.Table:
-    """The queries of an evaluation, from its folder.
-
-    Raises:
-        DuetError: it has none, or the file is not such a table.
-    """
-    path = folder / FILE
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DuetError(f"{path}: not there; `duet evaluate --out {folder}` writes it") from None
-    except (OSError, pa.ArrowException) as error:
-        raise DuetError(f"{path}: cannot be read ({error})") from error
-    if not table.schema.names[: len(_SCHEMA)] == _SCHEMA.names:
-        raise DuetError(f"{path}: not a table of queries; its columns are {', '.join(table.schema.names)}")
-    return table
+    """The queries of an evaluation, from its folder. Raises `DuetError` where it has none."""
+    return read_table(folder / FILE, "queries", _SCHEMA.names)
 
 
 def of_task(table: pa.Table, task: str) -> pa.Table:
@@ -104,19 +95,38 @@ def measures(table: pa.Table) -> list[str]:
     return [name for name in table.schema.names if name not in _SCHEMA.names and not name.startswith(RANDOM)]
 
 
+def about(embedded: Embedded, scores: Scores) -> tuple[list[str], list[str | None]]:
+    """The item's id of each query, and the class that it is about."""
+    ids = [embedded.item_ids[item] for item in scores.item.tolist()]
+    return ids, [None if m < 0 else embedded.taxonomy.class_name(m)[1] for m in scores.class_index.tolist()]
+
+
+def by_item(table: pa.Table) -> pa.Table:
+    """The rows by item id; those of one item stay in their order."""
+    return table.take(np.argsort(np.asarray(table["item_id"].to_pylist(), dtype=object), kind="stable"))
+
+
 def _block(
     embedded: Embedded, task: str, attribute: str, scores: Scores, sets: Sequence[list[str]] | None = None
 ) -> pa.Table:
-    ids = [embedded.item_ids[item] for item in scores.item.tolist()]
-    about = [None if m < 0 else embedded.taxonomy.class_name(m)[1] for m in scores.class_index.tolist()]
-    columns = [[task] * len(ids), [attribute] * len(ids), ids, about, [None] * len(ids) if sets is None else sets]
+    ids, classes = about(embedded, scores)
+    columns = [[task] * len(ids), [attribute] * len(ids), ids, classes, [None] * len(ids) if sets is None else sets]
     arrays = [pa.array(values, field.type) for values, field in zip(columns, _SCHEMA, strict=False)]
     table = pa.table([*arrays, pa.array(scores.gallery), pa.array(scores.relevant)], schema=_SCHEMA)
     for name, values in scores.values.items():
         table = table.append_column(name, pa.array(values))
     for name, values in scores.chance.items():
         table = table.append_column(RANDOM + name, pa.array(values))
-    return table.take(np.argsort(np.asarray(ids, dtype=object), kind="stable"))
+    return by_item(table)
+
+
+def _changes(taxonomy: Taxonomy, part: ManipulationScores) -> list[list[str]]:
+    """What each query asks for: ``collar: crew → polo``, …"""
+    return [
+        [f"{taxonomy.names[change.attribute]}: {change_text(change, taxonomy)}" for change in queries.changes(q)]
+        for queries in part.queries
+        for q in range(len(queries))
+    ]
 
 
 def _names(taxonomy: Taxonomy, attribute: str, condition: NDArray[np.bool_]) -> list[list[str]]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.taxonomy import Taxonomy
+from pipelines.data.writing import digest_of, write_text
+
 from .figures import figures, manipulation_figures, retrieval_figures, triplet_figures
 from .manipulation import ManipulationResult, ManipulationScores
 from .multilabel import MultiLabelScores
+from .query_table import FILE
 from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Summary, summarise
+from .sensitivity import Sensitivity
 from .settings import EvaluateSettings
 from .tables import Table, markdown, percent, side_by_side
 from .triplets import TripletAccuracy
 
-FORMAT = 2
+FORMAT = 3
 DENOMINATORS = {"min": "min(R, K)", "all": "R", "hits": "the hits among the first K"}
 RELEVANCE = {
     "class": "one query per item and class; relevant: carries that class",
@@ -36,15 +40,17 @@ class Report:
         system: the encoder's name.
         model: facts about it.
         data: facts about the items.
+        taxonomy: the encoder's.
         settings: of the run.
         has_classes: whether the encoder has a class level.
-        retrieval, multilabel, manipulation, triplets, reranking: the results; no manipulation without a global head,
-            and None for what was not asked for.
+        retrieval, multilabel, manipulation, triplets, reranking, sensitivity: the results; no manipulation without a
+            global head, and None for what was not asked for.
     """
 
     system: str
     model: Mapping[str, Any]
     data: Mapping[str, Any]
+    taxonomy: Taxonomy
     settings: EvaluateSettings
     has_classes: bool
     retrieval: RetrievalResult
@@ -52,6 +58,7 @@ class Report:
     manipulation: ManipulationResult | None
     triplets: TripletAccuracy | None = None
     reranking: RerankingResult | None = None
+    sensitivity: Sensitivity | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All figures, in 0..1; null where there was no query."""
@@ -62,18 +69,24 @@ class Report:
         ]
         reranking = None
         if self.reranking is not None:
-            reranking = {name: figures(summary) for name, summary in self.reranking.summaries.items()}
+            reranking = {
+                "attributes": {name: figures(summary) for name, summary in self.reranking.summaries.items()},
+                "overall": figures(self.reranking.overall),
+                "macro": figures(self.reranking.macro),
+            }
         return {
             "format": FORMAT,
             "system": self.system,
             "model": dict(self.model),
             "data": dict(self.data),
+            "taxonomy": self.taxonomy.to_json(),
             "settings": self.settings.model_dump(mode="json"),
             "retrieval": retrieval_figures(self.retrieval),
             "multilabel": multilabel,
             "manipulation": None if self.manipulation is None else manipulation_figures(self.manipulation),
             "triplets": None if self.triplets is None else triplet_figures(self.triplets),
             "reranking": reranking,
+            "sensitivity": None if self.sensitivity is None else self.sensitivity.to_json(),
         }
 
     def tables(self) -> list[Table]:
@@ -105,8 +118,16 @@ class Report:
                         "Manipulation, one class added or removed", share, multi, self.manipulation.multi_mean
                     )
                 )
+            if self.manipulation.several_single:
+                title = "Manipulation of several attributes, classes replaced"
+                tables.append(self._several_table(title, hit, self.manipulation.several_single))
+            if self.manipulation.several_multi:
+                title = "Manipulation of several attributes, classes added or removed among them"
+                tables.append(self._several_table(title, share, self.manipulation.several_multi))
         if self.reranking is not None:
             tables.append(self._reranking_table(self.reranking))
+        if self.sensitivity is not None:
+            tables.append(self.sensitivity.table(self.system))
         if self.triplets is not None and len(self.triplets):
             tables.append(self._triplet_table(self.triplets))
         return tables
@@ -121,9 +142,10 @@ class Report:
         return "\n".join(["# Evaluation", "", *facts, "", *map(markdown, self.tables())])
 
     def save(self, out: Path) -> None:
-        """Write ``report.json`` and ``report.md`` into the folder, each at once."""
-        _write(out / "report.json", json.dumps(self.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        _write(out / "report.md", self.to_markdown())
+        """Write ``report.md`` and ``report.json`` into the folder, each at once, where the queries are already."""
+        figures = {**self.to_json(), "queries_sha256": digest_of(out / FILE)}
+        write_text(out / "report.md", self.to_markdown())
+        write_text(out / "report.json", json.dumps(figures, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def _retrieval_table(self) -> Table:
         settings, result = self.settings.retrieval, self.retrieval
@@ -146,17 +168,21 @@ class Report:
     def _manipulation_table(
         self, title: str, note: str, parts: Mapping[str, ManipulationScores], mean: Summary
     ) -> Table:
-        columns = [(name, part.summary, _of(len(part.queries), part.queries.available)) for name, part in parts.items()]
-        total, available = (
-            sum(len(part.queries) for part in parts.values()),
-            sum(p.queries.available for p in parts.values()),
-        )
+        columns = [(name, part.summary, _of(len(part.scores), part.available)) for name, part in parts.items()]
+        total, available = (sum(len(p.scores) for p in parts.values()), sum(p.available for p in parts.values()))
         return side_by_side(title, [note], self.system, [*columns, ("mean", mean, _of(total, available))])
+
+    def _several_table(self, title: str, note: str, parts: Mapping[int, ManipulationScores]) -> Table:
+        columns = [
+            (f"{size} attributes", part.summary, _of(len(part.scores), part.available)) for size, part in parts.items()
+        ]
+        return side_by_side(title, [f"{note}; mean over queries"], self.system, columns)
 
     def _reranking_table(self, result: RerankingResult) -> Table:
         space = "mean attribute" if self.manipulation is None else "global"
         notes = [f"the first K by {space} embeddings, before and after the attribute reorders them", *self._cut_notes()]
-        columns = [(name, summary, f"{summary.queries:,}") for name, summary in result.summaries.items()]
+        summaries = [*result.summaries.items(), ("overall", result.overall), ("macro", result.macro)]
+        columns = [(name, summary, f"{summary.queries:,}") for name, summary in summaries]
         return side_by_side("Re-ranking by one attribute", notes, self.system, columns)
 
     def _triplet_table(self, result: TripletAccuracy) -> Table:
@@ -183,9 +209,3 @@ def _fact(value: Any) -> str:
 
 def _of(number: int, available: int) -> str:
     return f"{number:,}" if number == available else f"{number:,} of {available:,}"
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

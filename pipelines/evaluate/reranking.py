@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from model.encoder import asked
+
 from . import chance, metrics
 from .embedded import Embedded
 from .ordering import order
@@ -32,10 +34,18 @@ class RerankingResult:
 
     @cached_property
     def summaries(self) -> dict[str, Summary]:
-        """Means per attribute, then ``overall`` (over all queries) and ``macro`` (over attributes)."""
-        zero = self.retrieval.zero
-        each = {name: summarise(scores, zero) for name, scores in self.attributes.items()}
-        return each | {"overall": summarise(join(self.attributes.values()), zero), "macro": macro(each.values())}
+        """Means per attribute."""
+        return {name: summarise(scores, self.retrieval.zero) for name, scores in self.attributes.items()}
+
+    @cached_property
+    def overall(self) -> Summary:
+        """Means over the queries of all attributes."""
+        return summarise(join(self.attributes.values()), self.retrieval.zero)
+
+    @cached_property
+    def macro(self) -> Summary:
+        """Plain means over attributes."""
+        return macro(self.summaries.values())
 
 
 def evaluate_reranking(
@@ -70,7 +80,7 @@ def general_embeddings(embedded: Embedded) -> NDArray[np.float32]:
     """N×D, L2-normalised (0 stays 0): global embeddings, or the mean of the attribute embeddings."""
     if embedded.global_embeddings is not None:
         return embedded.global_embeddings
-    mean = embedded.attribute_embeddings.mean(1)
+    mean = asked(embedded.attribute_embeddings, embedded.slack).mean(1)
     return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from .embedded import Embedded
 from .gallery import Gallery
-from .metrics import Counts
+from .metrics import Counts, Hits
 from .roles import ROLES, Roles
-from .scores import Scores, Summary, join, macro, score, summarise
+from .scores import NEAREST, Scores, Summary, join, macro, score, summarise
 from .settings import RetrievalSettings
 
 
@@ -87,10 +87,10 @@ class AttributeQueries:
         ranked = self.gallery.rank(items, condition, limit)
         return ranked if np.array_equal(query, np.arange(len(items))) else ranked[query]
 
-    def hits(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
-        """Relevance in rank order, B×G, of ascending queries; the query itself is last and no hit."""
+    def hits(self, rows: NDArray[np.integer]) -> tuple[Hits, Counts]:
+        """Relevance in rank order, B×G, and the first places, B×min(G, NEAREST), of ascending queries."""
         items, condition, query = self._rankings(rows)
-        return self.gallery.reorder(self.relevance(rows), items, condition, query)
+        return self.gallery.reorder(self.relevance(rows), items, condition, query, NEAREST)
 
     def _rankings(self, rows: NDArray[np.integer]) -> tuple[Counts, NDArray[np.bool_], Counts]:
         """Items and conditions to rank the gallery for, and which of those rankings each query has (B)."""
@@ -103,7 +103,8 @@ class AttributeQueries:
             return items, condition, np.arange(len(rows))
         # An item's queries differ in what is relevant, not in how the gallery is ranked: rank once per item.
         unique, inverse = np.unique(items, return_inverse=True)
-        return unique, self._embedded.predicted[unique, self._span], inverse
+        # A system that does not put classes first has one tier, unless somebody gives the classes.
+        return unique, self._embedded.predicted[unique, self._span] & self._embedded.class_first, inverse
 
     def relevance(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """B×G bool in the gallery's order; False for the query itself."""
@@ -143,7 +144,7 @@ def score_queries(
     gallery: Gallery,
     item: Counts,
     class_index: Counts,
-    hits: Callable[[Counts], NDArray[np.bool_]],
+    hits: Callable[[Counts], tuple[Hits, Counts]],
     settings: RetrievalSettings,
 ) -> Scores:
     """Rank and score Q queries, a chunk at a time.
@@ -152,15 +153,27 @@ def score_queries(
         gallery: what is ranked.
         item: Q positions of the query items.
         class_index: Q, see `Scores`.
-        hits: positions of queries (B) -> B×G bool, relevance in rank order; the query itself is last and no hit.
+        hits: positions of queries (B), ascending -> relevance in rank order, B×G, the query itself last and False;
+            and the first places, B×min(G, NEAREST).
         settings: K, D.
     """
     sizes, parts = len(gallery) - (gallery.own[item] >= 0), []
     # Without queries, one empty chunk: its scores have all the measures, of nothing.
     for part in gallery.chunks(len(item)) if len(item) else [slice(0, 0)]:
         rows = np.arange(part.start, part.stop)
-        parts.append(score(hits(rows), item[part], class_index[part], sizes[part], settings.ks, settings.denominator))
+        ordered, first = hits(rows)
+        scores = score(ordered, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
+        nearest, hit = _nearest(gallery, item[part], first, ordered)
+        parts.append(replace(scores, nearest=nearest, hit=hit))
     return join(parts)
+
+
+def _nearest(gallery: Gallery, item: Counts, first: Counts, hits: Hits) -> tuple[Counts, Hits]:
+    """Of B rankings the first items and whether they are hits: B×NEAREST each; −1 for the query itself and beyond."""
+    nearest, hit = np.full((len(first), NEAREST), -1, np.int64), np.zeros((len(first), NEAREST), bool)
+    nearest[:, : first.shape[1]] = np.where(first == gallery.own[item][:, None], -1, gallery.items[first])
+    hit[:, : first.shape[1]] = hits[:, :NEAREST]
+    return nearest, hit
 
 
 def _set_codes(carried: NDArray[np.bool_]) -> Counts:

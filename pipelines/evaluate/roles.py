@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -30,6 +31,20 @@ class Roles:
     query: NDArray[np.bool_]
     gallery: NDArray[np.bool_]
     asked: NDArray[np.bool_] | None = None
+
+    def digest(self, items: Labelled) -> dict[str, str]:
+        """SHA-256 of each attribute's gallery, ids and classes: equal where two evaluations searched the same."""
+        result = {}
+        for n, name in enumerate(items.taxonomy.names):
+            classes = items.taxonomy.attributes[n].classes
+            inside = np.flatnonzero(self.gallery[:, n] & items.known[:, n])
+            carried = items.carried[inside, items.taxonomy.span(n)]
+            rows = [
+                [items.item_ids[item], sorted(classes[m] for m in np.flatnonzero(row))]
+                for item, row in zip(inside.tolist(), carried, strict=True)
+            ]
+            result[name] = hashlib.sha256(json.dumps(sorted(rows), ensure_ascii=False).encode()).hexdigest()
+        return result
 
 
 def leave_one_out(embedded: Embedded) -> Roles:
@@ -67,8 +82,8 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
         path: Parquet with the text columns ``item_id``, ``attribute``, ``role`` (query or gallery) and, perhaps,
             ``class``: with one, the item asks for that class alone (a row for each), without one for all that it
             carries. What a candidate carries is for the labels to say: its row's class is not looked at.
-        labelled: N items. Rows of other items (of another split, say), of attributes that the encoder lacks and of
-            classes that the query is not labelled with are counted.
+        labelled: N items. Rows of other items (of another split, say), of attributes that the encoder lacks or the
+            item is not labelled for, and of classes that the query is not labelled with are counted.
 
     Raises:
         ManifestError: see `read_text_table`; a role of another name; no row is about these items.
@@ -78,14 +93,14 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
     items = {item_id: item for item, item_id in enumerate(labelled.item_ids)}
     attributes = {name: n for n, name in enumerate(taxonomy.names)}
     result = {role: np.zeros_like(labelled.known) for role in ("query", "gallery")}
-    asked, unknown = np.zeros_like(labelled.carried), 0
+    asked, unknown, narrowed = np.zeros_like(labelled.carried), 0, False
     classes = table["class"].to_pylist() if "class" in table.schema.names else [None] * len(table)
     columns = (table[name].to_pylist() for name in ("item_id", "attribute", "role"))
     for item_id, attribute, role, name in zip(*columns, classes, strict=True):
         if role not in result:
             raise ManifestError(f"{path}: a role is 'query' or 'gallery', not {role!r}")
         item, n = items.get(item_id), attributes.get(attribute)
-        if item is None or n is None:
+        if item is None or n is None or not labelled.known[item, n]:
             unknown += 1
             continue
         span = taxonomy.span(n)
@@ -95,10 +110,11 @@ def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
                 unknown += 1
                 continue
             asked[item, span] |= chosen
+            narrowed |= name is not None
         result[role][item, n] = True
     if unknown == len(table):
         raise ManifestError(f"{path}: none of its {len(table):,} rows is about an item and attribute that is evaluated")
-    return Roles(result["query"], result["gallery"], asked), unknown
+    return Roles(result["query"], result["gallery"], asked if narrowed else None), unknown
 
 
 ROLES = {"leave-one-out": leave_one_out, "split": split}

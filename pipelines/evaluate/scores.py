@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import chance, metrics
-from .metrics import Counts, Floats, Zero
+from .metrics import Counts, Floats, Hits, Zero
 
 CURVE = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)  # K of the curves
+NEAREST = 10  # items kept of each ranking
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Scores:
         chance: by measure: what a random ranking scores on average.
         ceiling: by measure, for those that have one below 1: the best that is possible.
         curves: ``MAP`` and ``Recall``, and what chance scores as ``random MAP`` and ``random Recall``: Q×|CURVE|.
+        nearest: Q×NEAREST positions of the items found, best first; −1 where there is no further one. Nothing (0 rows)
+            where they are not kept.
+        hit: of `nearest`, which are relevant.
     """
 
     item: Counts
@@ -37,6 +42,8 @@ class Scores:
     chance: Mapping[str, Floats]
     ceiling: Mapping[str, Floats]
     curves: Mapping[str, Floats] = field(default_factory=dict)
+    nearest: Counts = field(default_factory=lambda: np.empty((0, NEAREST), np.int64))
+    hit: Hits = field(default_factory=lambda: np.empty((0, NEAREST), bool))
 
     def __len__(self) -> int:
         return len(self.item)
@@ -100,7 +107,7 @@ def join(parts: Iterable[Scores]) -> Scores:
     parts = list(parts)
     assert parts
 
-    def column(name: str) -> Counts:
+    def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])
 
     def columns(name: str) -> dict[str, Floats]:
@@ -115,6 +122,8 @@ def join(parts: Iterable[Scores]) -> Scores:
         chance=columns("chance"),
         ceiling=columns("ceiling"),
         curves=columns("curves"),
+        nearest=column("nearest"),
+        hit=column("hit"),
     )
 
 

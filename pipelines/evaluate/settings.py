@@ -12,6 +12,7 @@ from cluster.settings import Section, Settings
 from .metrics import Denominator, Zero
 
 Positive = Annotated[int, Field(ge=1)]
+Threshold = Annotated[float, Field(gt=0, lt=1)]
 
 
 class RetrievalSettings(Section):
@@ -40,18 +41,21 @@ class MultiLabelSettings(Section):
     """Classes per set: every subset of so many classes that an item carries is a query."""
     max_queries: Positive = 5_000
     """Per attribute and size; more are sampled down, with the seed."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the sample."""
 
 
 class ManipulationSettings(Section):
-    """Retrieval of an item with one class changed."""
+    """Retrieval of an item with some classes changed."""
 
+    sizes: tuple[Positive, ...] = (1, 2)
+    """Attributes that change at once: 1 gives a column for each attribute, a larger number one for all sets of so
+    many."""
     ks: tuple[Positive, ...] = Field(default=(10, 20, 50), min_length=1)
     """K of Top-K accuracy, NDCG@K and the share of target classes."""
     max_queries: Positive = 5_000
-    """(Item, change) pairs per attribute; more are sampled down, with the seed."""
-    seed: int = 0
+    """(Item, changes) pairs per attribute, or per number of attributes; more are sampled down, with the seed."""
+    seed: int = Field(default=0, ge=0)
     """Of the sample."""
 
 
@@ -63,7 +67,7 @@ class TripletSettings(Section):
     drawn from the labels, each pair of classes as often as any other."""
     count: int = Field(default=5_000, ge=0)
     """Triplets drawn per attribute where no file is given; 0 = none."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the draw."""
 
 
@@ -74,6 +78,14 @@ class RerankingSettings(Section):
     """K; none: no re-ranking."""
 
 
+class SensitivitySettings(Section):
+    """MAP@all of retrieval by γ, the threshold of predicted classes of multi-label attributes (M3-Net's supplement)."""
+
+    thresholds: tuple[Threshold, ...] = ()
+    """γ to try, such as 0.1,0.3,0.5,0.7,0.9; the evaluation's own is added. None: no study. The pictures are embedded
+    once, with the classes of the lowest γ; the galleries of multi-label attributes are ranked once for each."""
+
+
 class SheetSettings(Section):
     """Contact sheets: pictures of queries with their nearest items."""
 
@@ -81,7 +93,7 @@ class SheetSettings(Section):
     """Queries per attribute; 0 = no sheets."""
     hits: Positive = 8
     """Nearest items shown of each."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the choice of queries."""
 
 
@@ -96,7 +108,7 @@ class EvaluateSettings(Settings):
     manifest: list[str] = Field(min_length=1)
     """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
     out: Path
-    """Folder for report.json, report.md, queries.parquet, settings.json and the contact sheets."""
+    """Folder for report.json, report.md, queries.parquet, neighbours.parquet, settings.json and the contact sheets."""
     split: str = "test"
     """Rows of the manifest; one without a column 'split' is evaluated whole."""
     roots: list[str] = Field(default=[])
@@ -107,7 +119,7 @@ class EvaluateSettings(Settings):
     """Pictures per forward pass."""
     device: str = "auto"
     """cpu, cuda, cuda:1, …; auto: a GPU if there is one."""
-    threshold: float | None = Field(default=None, gt=0, lt=1)
+    threshold: Threshold | None = None
     """γ for predicted classes of multi-label attributes; default: the checkpoint's."""
     roles: Path | None = None
     """The data set's own roles, in place of retrieval.roles: Parquet with the columns item_id, attribute, role (query
@@ -117,11 +129,13 @@ class EvaluateSettings(Settings):
     multilabel: MultiLabelSettings = MultiLabelSettings()
     """Retrieval by sets of classes."""
     manipulation: ManipulationSettings = ManipulationSettings()
-    """Retrieval of an item with one class changed."""
+    """Retrieval of an item with some classes changed."""
     triplets: TripletSettings = TripletSettings()
     """Triplet accuracy."""
     reranking: RerankingSettings = RerankingSettings()
     """A general ranking reordered by one attribute."""
+    sensitivity: SensitivitySettings = SensitivitySettings()
+    """MAP@all by γ."""
     sheet: SheetSettings = SheetSettings()
     """Contact sheets."""
 

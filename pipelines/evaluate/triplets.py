@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.encoder import asked
+
 from .embedded import Embedded
 from .metrics import Counts, Floats, triplet_accuracy
 from .text_table import read_text_table
@@ -114,12 +116,13 @@ def _places(values: pa.ChunkedArray, known: pa.Array) -> Counts:
 
 
 def _similarity(embedded: Embedded, attribute: Counts, left: Counts, right: Counts) -> Floats:
-    """Cosines of T pairs, each in its attribute's space."""
+    """Similarities of T queries (left) with an item each, in its attribute's space."""
     vectors = embedded.attribute_embeddings
     result = np.empty(len(attribute), np.float64)
     step = max(1, _CHUNK // max(1, vectors.shape[-1]))
     for start in range(0, len(attribute), step):
         part = slice(start, start + step)
         here = attribute[part]
-        result[part] = np.einsum("td,td->t", vectors[left[part], here], vectors[right[part], here])
+        queries = asked(vectors[left[part], here], embedded.slack)
+        result[part] = np.einsum("td,td->t", queries, vectors[right[part], here])
     return result

@@ -76,6 +76,7 @@ class Engine:
             checkpoint.head,
             snapshot.has_classes,
             checkpoint.encoder.class_first,
+            checkpoint.encoder.slack,
         )
         has_global = snapshot.global_width is not None and checkpoint.head is not None
         metadata = {field.name: field.type for field in self._candidates.metadata.schema}

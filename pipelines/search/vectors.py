@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.encoder import asked
 from model.manipulation import ManipulationHead, target_classes
 from pipelines.errors import RequestError
 
@@ -49,6 +50,7 @@ class QuerySource:
         head: memory and global head; None if the model has none.
         has_classes: whether the model has a class level.
         class_first: whether a query's own classes make tiers (`model.encoder.Encoder.class_first`).
+        slack: dimensions that a query leaves out (`model.encoder.Encoder.slack`).
     """
 
     candidates: Candidates
@@ -57,6 +59,7 @@ class QuerySource:
     head: ManipulationHead | None
     has_classes: bool
     class_first: bool = True
+    slack: int = 0
 
     def vectors(self, plan: Plan) -> QueryVectors:
         """The vectors of a plan.
@@ -84,7 +87,7 @@ class QuerySource:
             own = (condition.attribute for condition in plan.ranking if condition.classes is None)
             wanted |= {n: () for n in own if n not in changed}
         return QueryVectors(
-            {n: attributes[n] for n in plan.explained},
+            {n: asked(attributes[n], self.slack) for n in plan.explained},
             wanted,
             self._class_vectors(plan, wanted, duet.class_embeddings),
             merged,
@@ -101,7 +104,8 @@ class QuerySource:
 
     def _from_prototypes(self, plan: Plan) -> QueryVectors:
         wanted = {condition.attribute: condition.classes or () for condition in plan.ranking}
-        attributes = {n: self.prototypes.attribute_vector(classes) for n, classes in wanted.items()}
+        means = {n: self.prototypes.attribute_vector(classes) for n, classes in wanted.items()}
+        attributes = {n: asked(mean, self.slack) for n, mean in means.items()}
         return QueryVectors(attributes, wanted, self._class_vectors(plan, wanted, {}))
 
     def _from_image(self, plan: Plan) -> QueryDuet:

@@ -68,7 +68,7 @@ class Batches:
         for number, group in enumerate(self.sampler.groups(epoch, step)):
             rng = np.random.default_rng((*group.seed, 1))
             carried, known = self.store.carried[group.items], self.store.known[group.items]
-            roles = draw_roles(carried, known, self.attribute_of_class, rng)
+            roles = draw_roles(group.items, carried, known, self.attribute_of_class, rng)
             # Every worker draws all roles, which is cheap, so that the denominators need no communication.
             labels += int(known.sum())
             anchors += int((roles.negative >= 0).sum())

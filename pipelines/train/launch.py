@@ -26,12 +26,13 @@ from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
 from pipelines.data.taxonomy import build_taxonomy, load_taxonomy, save_taxonomy
+from pipelines.data.writing import make_folder
 from pipelines.errors import DuetError, ManifestError
 
 from .curves import draw_curves
 from .distributed import World
 from .finish import finish
-from .run_folder import check_same_run, check_same_taxonomy, read_history, write_epoch, write_problems
+from .run_folder import check_same_run, check_same_taxonomy, kept_epoch, read_history, write_epoch, write_problems
 from .settings import TrainSettings
 from .trainer import Trainer
 
@@ -69,7 +70,7 @@ def train(settings: TrainSettings) -> Trained:
             "encoder": settings.encoder.absolute(),
         }
     )
-    settings.out.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.out)
     manifest, taxonomy = open_manifest(settings)
     check_same_taxonomy(settings, taxonomy)
     save_taxonomy(settings.out / "taxonomy.json", taxonomy)
@@ -105,10 +106,9 @@ def train(settings: TrainSettings) -> Trained:
                 raise cause from error
         raise
     history = read_history(settings.out)
-    scores = [entry["map"] for entry in history if "map" in entry]
-    best = [entry["epoch"] for entry in history if entry["best"]]
+    kept = kept_epoch(history)
     draw_curves(history, settings.out / "curves.png")
-    return Trained(settings.out / "checkpoint", history, max(scores, default=None), best[-1])
+    return Trained(settings.out / "checkpoint", history, kept.get("map"), kept["epoch"])
 
 
 def train_worker(config: dict[str, Any]) -> None:

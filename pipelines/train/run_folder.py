@@ -44,6 +44,11 @@ def read_history(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
+def kept_epoch(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The entry of the weights in ``best/``. An earlier one may have a higher MAP, of an earlier stage."""
+    return [entry for entry in history if entry["best"]][-1]
+
+
 def check_same_taxonomy(settings: TrainSettings, taxonomy: Taxonomy) -> None:
     """Raise `CheckpointError` if the folder holds a run with other classes."""
     if (settings.out / "metrics.jsonl").exists():

@@ -40,8 +40,8 @@ class GroupSampler:
         taxonomy: gives the class indices their attributes.
         batch: images of a global batch; a multiple of ``group``.
         group: images of a group; even.
-        balance: ``frequency``: every item is an anchor once an epoch, in shuffled order, so values come as often as
-            they occur; ``value``: an attribute, then two distinct values, drawn uniformly (ASEN++).
+        balance: ``frequency``: every item is an anchor once in two epochs, in shuffled order, so values come as
+            often as they occur; ``value``: an attribute, then two distinct values, drawn uniformly (ASEN++).
         seed: of the run.
     """
 
@@ -134,6 +134,7 @@ class GroupRoles:
 
 
 def draw_roles(
+    items: NDArray[np.int64],
     carried: NDArray[np.bool_],
     known: NDArray[np.bool_],
     attribute_of_class: NDArray[np.int64],
@@ -142,6 +143,7 @@ def draw_roles(
     """Every (image, carried class) of a group is an anchor; positive and negative are drawn from the group.
 
     Args:
+        items: G positions in the training set; one may stand in a group twice, and is no positive of its own.
         carried: G×ΣM bool.
         known: G×A bool. A negative is labelled for the attribute and does not carry the class, always.
         attribute_of_class: ΣM.
@@ -150,7 +152,7 @@ def draw_roles(
     anchor, class_index = np.nonzero(carried)
     same = carried[:, class_index].T  # T×G: images with the anchor's class
     other = known[:, attribute_of_class[class_index]].T & ~same
-    same[np.arange(len(anchor)), anchor] = False
+    same &= items[None] != items[anchor, None]
     positive_image = _draw(same, rng)
     negative = _draw(other, rng)
     row_of = np.full(carried.shape, -1, np.int64)

@@ -101,18 +101,18 @@ class ObjectiveSection(Section):
 
 
 class OptimizerSection(Section):
-    """AdamW and its schedule."""
+    """AdamW and its schedule, which begins anew with every stage of the system."""
 
     learning_rate: float = Field(1e-3, gt=0)
     """At its highest."""
     weight_decay: float = Field(0.05, ge=0)
     """On weight matrices; never on biases and norms."""
     schedule: Literal["cosine", "exponential"] = "cosine"
-    """cosine falls to zero at the end; exponential multiplies by ``decay`` every epoch (the papers')."""
+    """cosine falls to zero at the end of a stage; exponential multiplies by ``decay`` every epoch (the papers')."""
     decay: float = Field(0.975, gt=0, le=1)
     """Per epoch, for the exponential schedule."""
     warmup: float = Field(0.05, ge=0, lt=1)
-    """Share of all steps in which the rate rises from zero."""
+    """Share of a stage's steps in which the rate rises from zero."""
     clip: float = Field(5.0, gt=0)
     """Largest norm of the gradient."""
     average: float = Field(0.99, ge=0, lt=1)
@@ -188,7 +188,7 @@ class TrainSettings(Settings):
     manipulation: ManipulationSection = ManipulationSection()
     """The memory and the global head."""
     epochs: int = Field(30, ge=1)
-    """Passes of as many images as there are training items."""
+    """Passes of as many images as there are training items; at least one for each stage of the system."""
     batch: int = Field(64, ge=4)
     """Images of a global batch, whatever the number of workers."""
     group: int = Field(16, ge=4)
@@ -234,6 +234,13 @@ class TrainSettings(Settings):
             raise ValueError(
                 f"{self.workers} workers cannot share {self.batch // self.group} groups: raise batch or lower group"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_for_every_stage(self) -> TrainSettings:
+        stages = find_system(self.encoder.system).stages
+        if self.epochs < stages:
+            raise ValueError(f"{self.encoder.system} is trained in {stages} stages: epochs ({self.epochs}) is too few")
         return self
 
     def identity(self) -> dict[str, Any]:

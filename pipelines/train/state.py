@@ -25,7 +25,7 @@ class Progress:
 
     Attributes:
         epoch: epochs that are finished.
-        best: highest validation MAP@all so far, and its epoch.
+        best: highest validation MAP@all of the current stage so far, and its epoch.
         history: one entry per finished epoch.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -49,8 +50,32 @@ def optimizer_of(step: TrainingStep, section: OptimizerSection) -> torch.optim.A
     )
 
 
+class Stage(NamedTuple):
+    """A part of a run.
+
+    Attributes:
+        number: from 0.
+        first: its first epoch, from 0.
+        epochs: how many it has.
+    """
+
+    number: int
+    first: int
+    epochs: int
+
+
+def stage_of(epoch: int, epochs: int, stages: int) -> Stage:
+    """The stage of an epoch (from 0) of ``epochs`` ≥ ``stages``; stages have one length, or differ by one epoch."""
+    number = epoch * stages // epochs
+    first, end = (-(-epochs * n // stages) for n in (number, number + 1))
+    return Stage(number, first, end - first)
+
+
 def learning_rate(section: OptimizerSection, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """The rate of the ``step``-th of all steps: linear warm-up, then cosine to zero or a factor per epoch."""
+    """The rate of the ``step``-th step (from 0) of a stage of ``epochs``.
+
+    A linear warm-up, then a cosine to zero, or a factor per epoch.
+    """
     total = steps_per_epoch * epochs
     warm = max(1, round(section.warmup * total))
     rise = min(1.0, (step + 1) / warm)

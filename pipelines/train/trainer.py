@@ -25,7 +25,7 @@ from .distributed import World, synchronize_norms
 from .sampler import GroupSampler
 from .settings import TrainSettings
 from .state import Progress, load_state, save_state
-from .step import TrainingStep, learning_rate, optimizer_of, to_device
+from .step import TrainingStep, learning_rate, optimizer_of, stage_of, to_device
 from .validation import validate
 
 _LINE_EVERY = 2.0  # seconds between two progress lines in metrics.jsonl
@@ -99,6 +99,9 @@ class Trainer:
         out = settings.out
         writer = SummaryWriter(str(out / "tensorboard")) if self.world.rank == 0 else None
         for epoch in range(self.progress.epoch, settings.epochs):
+            if epoch == stage_of(epoch, settings.epochs, self.encoder.stages).first:
+                # What an earlier stage was worth says nothing of this one, and is not to be kept in its place.
+                self.progress.best, self.progress.best_epoch = -1.0, -1
             entry = self._epoch(module, epoch, writer)
             if (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs:
                 entry |= self._validate()
@@ -129,16 +132,17 @@ class Trainer:
 
     def _epoch(self, module: torch.nn.Module, epoch: int, writer: SummaryWriter | None) -> dict[str, Any]:
         settings, steps = self.settings, self.batches.sampler.steps
-        self.encoder.stage = epoch * self.encoder.stages // settings.epochs
+        stage = stage_of(epoch, settings.epochs, self.encoder.stages)
+        self.encoder.stage = stage.number
         self.step.train()
         start = line = time.monotonic()
         names = (*self.step.objective.names, "loss")
         totals = torch.zeros(len(names), device=self.world.device)
         for number, batch in enumerate(self.batches.epoch(epoch)):
             total_steps = epoch * steps + number
-            rate = learning_rate(settings.optimizer, total_steps, steps, settings.epochs)
+            rate = learning_rate(settings.optimizer, total_steps - stage.first * steps, steps, stage.epochs)
             for group in self.optimizer.param_groups:
-                group["lr"] = rate * group["rates"][self.encoder.stage]
+                group["lr"] = rate * group["rates"][stage.number]
             # Only dropout draws from torch's own generators: seeded per step, a resume need not restore them.
             torch.manual_seed(
                 int(np.random.SeedSequence((settings.seed, total_steps, self.world.rank)).generate_state(1)[0])

@@ -9,7 +9,8 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from model.backbone import Backbone
+import model.backbone
+from model.backbone import BACKBONES, Backbone
 from model.errors import EncoderError
 
 
@@ -28,6 +29,31 @@ def test_weights_of_a_file(weights: Path, tmp_path: Path) -> None:
         backbone = Backbone("resnet18", str(path))
         for name, tensor in backbone.state_dict().items():
             assert torch.equal(tensor, state[name]), name
+
+
+def test_weights_without_layer4_do_where_it_is_not_used(weights: Path, tmp_path: Path) -> None:
+    state = torch.load(weights, weights_only=True)
+    cut = tmp_path / "cut.pth"
+    torch.save({name: tensor for name, tensor in state.items() if not name.startswith(("layer4.", "fc."))}, cut)
+    Backbone("resnet18", str(cut))
+    with pytest.raises(EncoderError, match=r"layer4.* is missing"):
+        Backbone("resnet18", str(cut), deep=True)
+    deep = Backbone("resnet18", str(weights), deep=True)
+    assert torch.equal(deep.layer4[0].conv1.weight, state["layer4.0.conv1.weight"])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_imagenet_is_what_the_papers_started_from(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is downloaded here: torchvision is asked for the weights' name."""
+    asked = []
+
+    def maker(weights: str | None) -> torchvision.models.ResNet:
+        asked.append(torchvision.models.get_model_weights(name)[weights])
+        return torchvision.models.resnet18()
+
+    monkeypatch.setitem(model.backbone._MAKERS, name, maker)
+    Backbone(name, "imagenet")
+    assert [weights.name for weights in asked] == ["IMAGENET1K_V1"]
 
 
 @pytest.mark.parametrize("name", ["resnet34", "resnet50"])

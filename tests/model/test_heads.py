@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from model.heads import KINDS, CosineHead, class_head
+from model.heads import KINDS, CentreHead, CosineHead, class_head
+from model.taxonomy import Attribute, Taxonomy
 
 
 def test_cosine_head_by_hand() -> None:
@@ -44,3 +45,29 @@ def test_heads_drop_only_in_training(kind: str) -> None:
     assert not torch.equal(head(embeddings), head(embeddings))
     head.eval()
     assert torch.equal(head(embeddings), head(embeddings))
+
+
+def test_a_class_without_a_centre_is_never_the_nearest() -> None:
+    """Its cosine would be 0, and every other is negative here."""
+    head = CentreHead(Taxonomy((Attribute("colour", ("red", "green", "unseen")), Attribute("cut", ("a", "b")))), 4)
+    head.centres[:2] = torch.eye(4)[:2]
+    vector = torch.tensor([-0.2, -0.1, 0.9, 0.3])
+    logits = head(torch.stack([vector, vector])[None])[0]
+    assert logits.isfinite().all()
+    probability = torch.sigmoid(logits)
+    cosines = vector[:2] / vector.norm()
+    expected = torch.softmax(cosines / 0.05, 0)
+    torch.testing.assert_close(probability[:2], expected)
+    assert 0 < probability[2] <= 1e-5
+    torch.testing.assert_close(probability[3:], torch.tensor([0.5, 0.5]))  # of an attribute without any centre
+
+
+def test_centres_at_a_right_angle_are_no_missing_ones() -> None:
+    head = CentreHead(Taxonomy((Attribute("colour", ("red", "green")),)), 2)
+    head.centres.copy_(torch.eye(2) * 7)
+    torch.testing.assert_close(
+        torch.sigmoid(head(torch.tensor([[[0.0, 2.0]]])))[0, 1],
+        torch.tensor(1 / (1 + math.exp(-20))),
+        atol=2e-6,
+        rtol=0,
+    )

@@ -143,12 +143,16 @@ def test_fusion_is_told_what_goes_where_nothing_comes() -> None:
 @pytest.mark.parametrize("kind", ["global", "concatenated", "fusion"])
 def test_a_batch_is_its_queries(kind: str) -> None:
     module = other_head(kind)
-    vectors = F.normalize(torch.randn(1, 3, 16), dim=-1).expand(2, 3, 16) if kind == "fusion" else None
-    vectors = F.normalize(torch.randn(2, 3, 16), dim=-1) if vectors is None else vectors
-    before = torch.stack([carried(0, 3, 7), carried(1, 4, 8)])
-    after = torch.stack([carried(2, 3, 7), carried(1, 4, 5, 8)])
-    changed = torch.tensor([[True, False, False], [False, True, False]])
+    vectors = F.normalize(torch.randn(1 if kind == "fusion" else 3, 3, 16), dim=-1).expand(3, 3, 16)
+    before = torch.stack([carried(0, 3, 7), carried(1, 4, 8), carried(1, 4, 5, 8)])
+    after = torch.stack([carried(2, 3, 7), carried(1, 4, 5, 8), carried(0, 4, 7)])
+    changed = torch.tensor([[True, False, False], [False, True, False], [True, True, True]])
     batch = module.change_batch(vectors, after, changed)
-    one = module.change(vectors[0], before[0], [Change(0, Operation.REPLACE, to_class=2)])
-    other = module.change(vectors[1], before[1], [Change(1, Operation.ADD, to_class=5)])
-    torch.testing.assert_close(batch, torch.stack([one, other]))
+    several = [
+        Change(0, Operation.REPLACE, to_class=0, from_class=1),
+        Change(1, Operation.REMOVE, from_class=5),
+        Change(2, Operation.REPLACE, to_class=7, from_class=8),
+    ]
+    changes = [[Change(0, Operation.REPLACE, to_class=2)], [Change(1, Operation.ADD, to_class=5)], several]
+    one_by_one = [module.change(*query) for query in zip(vectors, before, changes, strict=True)]
+    torch.testing.assert_close(batch, torch.stack(one_by_one))

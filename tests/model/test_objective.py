@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model.encoder import ClassPairs
+from model.encoder import AttributeOutput, ClassPairs
 from model.errors import EncoderError
 from model.objective import Counts, Losses, Objective, ObjectiveConfig, Roles, label_ratio
 from model.systems.m3net import M3Net
@@ -147,11 +147,12 @@ def test_missing_labels_are_masked() -> None:
 def test_positive_weight_raises_the_cost_of_a_missed_label_alone() -> None:
     net = network()
     light, heavy = (Objective(ObjectiveConfig(positive_weight=w), net) for w in (1.0, 5.0))
-    logits, known = torch.zeros(1, TAXONOMY.class_count), torch.ones(1, 3, dtype=torch.bool)
+    says_nothing = AttributeOutput(torch.zeros(1, 3, net.width), torch.zeros(1, TAXONOMY.class_count))
+    known = torch.ones(1, 3, dtype=torch.bool)
     nothing, everything = (torch.full((1, TAXONOMY.class_count), value, dtype=torch.bool) for value in (False, True))
-    assert float(heavy._classification(logits, nothing, known)) == pytest.approx(9 * math.log(2))
-    assert float(light._classification(logits, everything, known)) == pytest.approx(9 * math.log(2))
-    assert float(heavy._classification(logits, everything, known)) == pytest.approx(45 * math.log(2))
+    assert float(heavy.classification(says_nothing, nothing, known)) == pytest.approx(9 * math.log(2))
+    assert float(light.classification(says_nothing, everything, known)) == pytest.approx(9 * math.log(2))
+    assert float(heavy.classification(says_nothing, everything, known)) == pytest.approx(45 * math.log(2))
 
 
 def test_label_ratio_by_hand() -> None:

@@ -171,7 +171,7 @@ def _meta(path: Path, name: str, journal: Journal) -> tuple[list[str], list[int]
     journal.opened(path)
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: not readable JSON ({error})") from error
     if isinstance(content, dict) and "ATTRIBUTES" not in content and name not in content:
         raise ManifestError(f"{path}: has no set {name!r}; --set-name names one of: {', '.join(content)}")

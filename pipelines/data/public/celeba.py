@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.errors import ManifestError
 
 from .journal import Journal
-from .lines import LineError, at, count_lines, numbered, parsed
+from .lines import LineError, at, count_lines, keyed, numbered, parsed
 from .place import Place
 from .reading import DataSet, Item, Reading
 from .settings import ImportSettings
@@ -49,7 +49,7 @@ def _read(place: Place, settings: CelebASettings, journal: Journal) -> Reading:
     unknown = sorted({name.removeprefix(_NOT) for group in groups.values() for name in group} - set(names))
     if unknown:
         raise ManifestError(f"{path}: has no attribute {unknown[0]!r}, which the groups ask for; it has {names}")
-    splits = dict(pair for _, pair in parsed(partition, journal, _split))
+    splits = keyed(partition, journal, parsed(partition, journal, _split))
     root = place.pictures(settings.images, "", "img_align_celeba", "Img/img_align_celeba")
     return Reading(tuple(groups), root, count_lines(path) - 2, _items(path, names, groups, splits, journal))
 
@@ -57,7 +57,7 @@ def _read(place: Place, settings: CelebASettings, journal: Journal) -> Reading:
 def _load(path: Path) -> dict[str, list[str]]:
     try:
         groups = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: not readable groups ({error})") from error
     lists = isinstance(groups, dict) and groups and all(isinstance(names, list) and names for names in groups.values())
     if not lists or not all(isinstance(name, str) for names in groups.values() for name in names):

@@ -76,10 +76,15 @@ def summary(done: Imported, copied: bool) -> list[str]:
         lines += [f"{title}: {'; '.join(reasons)}"] if reasons else []
     manifest = shlex.quote(str(done.out / MANIFEST))
     roots = "" if copied else f" --roots {shlex.quote(str(Path(done.root).absolute()))}"
+    lists = [("--roles", ROLES, counts.roles), ("--triplets.file", TRIPLETS, counts.triplets)]
+    own = "".join(f" {option} {shlex.quote(str(done.out / file))}" for option, file, rows in lists if rows)
+    if "val" in counts.splits and "test" not in counts.splits:  # whose labels its makers keep
+        own = f" --split val{own}"
     return [
         *lines,
         f"{done.out / REPORT}: all of this in detail",
         "go on with:",
         f"  duet data describe {manifest}{roots}",
         f"  duet train --manifest {manifest}{roots} --out FOLDER",
+        f"  duet evaluate --checkpoint FOLDER/checkpoint --manifest {manifest}{roots}{own} --out FOLDER/evaluation",
     ]

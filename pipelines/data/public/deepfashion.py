@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .cloth_attributes import FILES, TYPES, read_cloth_attributes
 from .journal import Journal
-from .lines import LineError, at, parsed
+from .lines import LineError, at, keyed, parsed
 from .place import Place
 from .reading import DataSet, Item, Reading
 from .settings import ImportSettings
@@ -29,7 +29,7 @@ def _read(place: Place, settings: DeepFashionSettings, journal: Journal) -> Read
     classes = read_cloth_attributes(place.file(*FILES), journal)
     images = place.file("Anno_coarse/list_attr_img.txt", "Anno/list_attr_img.txt", "list_attr_img.txt")
     partition = place.file("Eval/list_eval_partition.txt", "list_eval_partition.txt")
-    splits = dict(pair for _, pair in parsed(partition, journal, _split, _FIRST))
+    splits = keyed(partition, journal, parsed(partition, journal, _split, _FIRST))
     root = place.pictures(settings.images, "img", "", "Img")
     return Reading(TYPES, root, len(splits), _items(images, classes, splits, journal))
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from pipelines.errors import ManifestError
+
 from .journal import Journal
 from .lines import LineError, at, count_lines, parsed
 from .place import Place
@@ -49,7 +51,10 @@ class FashionAISettings(ImportSettings):
 
 
 def _read(place: Place, settings: FashionAISettings, journal: Journal) -> Reading:
-    folders = [folder for folder in (place.path, *sorted(place.path.iterdir())) if (folder / _LABELS).is_file()]
+    try:
+        folders = [folder for folder in (place.path, *sorted(place.path.iterdir())) if (folder / _LABELS).is_file()]
+    except OSError as error:
+        raise ManifestError(f"{error.filename or place.path}: cannot be read ({error.strerror})") from error
     if not folders:
         raise place.missing(*(place.path / name / _LABELS for name in ("train1", "train2", "base")))
     root = place.pictures(settings.images, "", "")

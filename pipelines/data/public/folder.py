@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,25 +17,37 @@ MANIFEST, ROLES, TRIPLETS, REPORT = "manifest.parquet", "roles.parquet", "triple
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `out` if no error occurs. Raises `ManifestError` if `out` is in use."""
+    """A folder to write into, which becomes `out` if no error occurs.
+
+    Raises:
+        ManifestError: `out` is in use, or cannot be written.
+    """
     out = Path(os.path.abspath(out))
     _check(out)
-    temporary, old = (out.with_name(f".{out.name}.{kind}.{os.getpid()}") for kind in ("new", "old"))
     try:
-        temporary.mkdir(parents=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))  # for its owner only,
+        new, old = work / "new", work / "old"
+        new.mkdir()  # so what `out` becomes is made like any other folder
     except OSError as error:
         raise ManifestError(f"{out}: cannot be written ({error.strerror})") from error
     try:
-        yield temporary
+        yield new
         _check(out)  # an import takes a while
         if out.exists():
-            out.rename(old)
-        temporary.rename(out)
+            _move(out, old)
+        _move(new, out)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
         if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
+            _move(old, out)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _move(path: Path, to: Path) -> None:
+    try:
+        path.rename(to)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be moved to {to} ({error.strerror})") from error
 
 
 def _check(out: Path) -> None:
@@ -49,6 +62,6 @@ def _is_import(out: Path) -> bool:
         return False
     try:
         report = json.loads((out / REPORT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(report, dict) and "data_set" in report

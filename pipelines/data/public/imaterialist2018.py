@@ -8,7 +8,6 @@ where their files lie is the downloader's choice: ``--pictures`` tells.
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,8 @@ from typing import Any
 
 from pipelines.errors import ManifestError
 
+from .cells import cells
 from .journal import Journal
-from .lines import numbered
 from .place import Place
 from .reading import DataSet, Item, Reading
 from .settings import ImportSettings
@@ -75,16 +74,10 @@ def _labels(
 
 def _label_map(path: Path, journal: Journal) -> dict[str, tuple[str, str]]:
     """Label id -> (attribute, class), attributes in the order of their task ids."""
-    rows = csv.DictReader(text for _, text in numbered(path, journal))
-    header = [name.strip() for name in rows.fieldnames or ()]
-    if not set(_COLUMNS) <= set(header):
-        raise ManifestError(f"{path}: line 1 does not name the columns {', '.join(_COLUMNS)}")
-    rows.fieldnames = header
     found: list[tuple[int, str, str, str]] = []
-    for row in rows:
-        label, task, name, attribute = ((row[column] or "").strip() for column in _COLUMNS)
+    for number, (label, task, name, attribute) in cells(path, journal, _COLUMNS):
         if not task.isdecimal() or not label or not name or not attribute:
-            raise ManifestError(f"{path}, line {rows.line_num}: not a label and its task, with their names")
+            raise ManifestError(f"{path}, line {number}: not a label and its task, with their names")
         found.append((int(task), label, attribute, name))
     return {label: (attribute, name) for _, label, attribute, name in sorted(found, key=lambda row: row[0])}
 
@@ -94,7 +87,7 @@ def _annotations(path: Path, journal: Journal) -> list[tuple[str, tuple[str, ...
     journal.opened(path)
     try:
         content = json.loads(path.read_bytes(), object_hook=_compact)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: not readable JSON ({error})") from error
     annotations = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(annotations, list):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from model.errors import ImageError
 from pipelines.data.columns import LABELS, PICTURE
-from pipelines.data.locations import read_image
+from pipelines.data.locations import find_image, read_image
 from pipelines.data.manifest import ID_LIMIT
 from pipelines.data.progress import progress
 from pipelines.data.schemas import RESERVED, normal_name
@@ -27,8 +27,10 @@ from .reading import AnyDataSet, Item, Reading
 from .settings import ImportSettings
 
 _NO_PICTURE = "no such picture"
+_OUTSIDE = "picture cannot be read: OUTSIDE_ROOTS"
+_NOT_LOOKED_FOR = "picture cannot be looked for"
 _BAD_ID = "location that cannot be an item_id"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of characters
 _TWICE = "item occurs more than once; the first one is kept"
 _NO_ROLE = "query or candidate whose item was left out"
 _NO_TRIPLET = "triplet with an item that was left out"
@@ -93,7 +95,7 @@ def _items(out: Path, reading: Reading, settings: ImportSettings, journal: Journ
         for item in reading.items:
             advance()
             item_id = normal_name(item.item_id)
-            if item_id in written or _CONTROL.search(item_id) or len(item_id) > ID_LIMIT:
+            if item_id in written or _IMPOSSIBLE.search(item_id) or len(item_id) > ID_LIMIT:
                 journal.skip(_TWICE if item_id in written else _BAD_ID, f"{item.place}, item {item_id!r}")
                 continue
             picture = _picture(reading.root, item, settings, journal)
@@ -110,29 +112,28 @@ def _items(out: Path, reading: Reading, settings: ImportSettings, journal: Journ
 
 def _picture(root: Path, item: Item, settings: ImportSettings, journal: Journal) -> bytes | None:
     """The picture's bytes if they are to be copied, else none; None if the item is to be left out."""
-    if settings.copy_images:
-        try:
-            return read_image(item.image_uri, [str(root)])
-        except ImageError as error:
-            reason = _NO_PICTURE if error.code == "NOT_FOUND" else f"picture cannot be copied: {error.code}"
-            journal.skip(reason, f"{item.place}: {root / item.image_uri}")
-            return None
-    if settings.check_images and not (root / item.image_uri).is_file():
-        journal.skip(_NO_PICTURE, f"{item.place}: {root / item.image_uri}")
-        return None
-    return b""
+    try:
+        if settings.check_images or settings.copy_images:
+            find_image(item.image_uri, [str(root)])
+        return read_image(item.image_uri, [str(root)]) if settings.copy_images else b""
+    except ImageError as error:
+        reason = _NO_PICTURE if error.code == "NOT_FOUND" else f"picture cannot be read: {error.code}"
+    except OSError:
+        reason = _NOT_LOOKED_FOR
+    journal.skip(reason, f"{item.place}: {root / item.image_uri}")
+    return None
 
 
 def _nothing(place: Place, journal: Journal) -> ManifestError:
     reasons = journal.skipped.places
     if not reasons:
         return ManifestError(f"{place.path}: the set's files list no items; it is obtained from {place.obtained}")
-    reason, places = next(iter(reasons.items()))
-    hint = ""
-    if _NO_PICTURE in reasons:
-        reason, places = _NO_PICTURE, reasons[_NO_PICTURE]
-        hint = f"; --images names the folder that they lie in; the set is obtained from {place.obtained}"
-    return ManifestError(f"{places[0]}: {reason}, nor can any other item be used{hint}")
+    hints = {
+        _NO_PICTURE: f"; --images names the folder that they lie in; the set is obtained from {place.obtained}",
+        _OUTSIDE: "; pictures are read below one folder only, which no link may leave; --images names it",
+    }
+    reason = next((known for known in hints if known in reasons), next(iter(reasons)))
+    return ManifestError(f"{reasons[reason][0]}: {reason}, nor can any other item be used{hints.get(reason, '')}")
 
 
 def _roles(out: Path, reading: Reading, written: set[str], journal: Journal, counts: Counts) -> None:

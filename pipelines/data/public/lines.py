@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,6 +75,17 @@ def parsed(path: Path, journal: Journal, parse: Callable[[str], T], first: int =
         raise ManifestError(f"{bad}: neither this nor any other line is of the format that was expected")
 
 
+def keyed(path: Path, journal: Journal, pairs: Iterable[tuple[int, tuple[str, T]]]) -> dict[str, T]:
+    """Key -> value from (number, (key, value)) of a file's lines; a key that comes again goes to the journal."""
+    values: dict[str, T] = {}
+    for number, (key, value) in pairs:
+        if key in values:
+            journal.notice("listed more than once; the first line counts", at(path, number, key))
+        else:
+            values[key] = value
+    return values
+
+
 def integers(text: str) -> list[int]:
     """Integers between white space of any kind. Raises `ValueError`."""
     return [int(word) for word in text.split()]
@@ -89,6 +100,9 @@ def listed(path: Path, journal: Journal) -> list[str]:
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has, for a bar of progress."""
-    with path.open("rb") as lines:
-        return sum(1 for _ in lines)
+    """How many lines a file has, for a bar of progress. Raises `ManifestError` if it cannot be read."""
+    try:
+        with path.open("rb") as lines:
+            return sum(1 for _ in lines)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error

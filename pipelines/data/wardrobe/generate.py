@@ -7,7 +7,6 @@ manipulation asks for lies in the gallery. Each picture has clutter of its own.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import islice
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.random import Generator
 
 from pipelines.data.progress import progress
+from pipelines.data.writing import make_folder, replacing
 from pipelines.errors import ManifestError
 
 from .drawing import render
@@ -90,16 +90,15 @@ def write_wardrobe(path: str | Path, items: int, seed: int = 0, size: int = 96, 
     if path.suffix != ".parquet":
         raise ManifestError(f"{path}: a wardrobe is written as Parquet; let the name end in .parquet")
     rows = generate(items, seed, size, missing)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with pq.ParquetWriter(temporary, SCHEMA) as writer, progress("drawing garments", items) as advance:
-            while chunk := list(islice(rows, _ROW_GROUP)):
-                writer.write_table(pa.Table.from_pylist(chunk, SCHEMA))
-                advance(len(chunk))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    make_folder(path.parent)
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, SCHEMA) as writer,
+        progress("drawing garments", items) as advance,
+    ):
+        while chunk := list(islice(rows, _ROW_GROUP)):
+            writer.write_table(pa.Table.from_pylist(chunk, SCHEMA))
+            advance(len(chunk))
     return path
 
 

@@ -12,8 +12,9 @@ from matplotlib import colormaps
 from ..metrics import Floats
 from .classes import ClassFigures
 from .runs import Run, System
+from .thresholds import ThresholdCurves
 
-_COLUMNS = 3  # scatters beside each other
+_COLUMNS = 3  # scatters, or curves over γ, beside each other
 _NAMED = 4  # classes named in each scatter
 
 
@@ -64,6 +65,32 @@ def draw_scatters(figures: ClassFigures, systems: Sequence[str]) -> bytes | None
         axes.set_axis_off()
     handles, labels = grid[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize="small")
+    return _png(figure)
+
+
+def draw_thresholds(curves: Sequence[ThresholdCurves]) -> bytes | None:
+    """MAP@all over γ, of all queries and of each multi-label attribute; a ring: γ of the evaluation itself.
+
+    None without a curve.
+    """
+    headings = list(dict.fromkeys(name for curve in curves for name in ("overall", *curve.maps)))
+    if not headings:
+        return None
+    width, height = min(_COLUMNS, len(headings)), -(-len(headings) // _COLUMNS)
+    figure = matplotlib.figure.Figure(figsize=(4.6 * width + 1, 3.6 * height), layout="constrained")
+    grid = figure.subplots(height, width, squeeze=False).ravel()
+    for name, axes in zip(headings, grid, strict=False):
+        for n, curve in enumerate(curves):
+            if name in curve.maps:
+                own = [curve.thresholds.index(threshold) for threshold in curve.own]
+                style = {"color": f"C{n}", "markersize": 11, "markerfacecolor": "none"}
+                axes.plot(curve.thresholds, curve.maps[name], ".-", color=f"C{n}", label=_plain(curve.system))
+                axes.plot(np.take(curve.thresholds, own), curve.maps[name][own], "o", **style)
+        axes.set(title=_plain(name), xlabel="γ", ylabel="MAP@all", xlim=(0, 1))
+        axes.grid(alpha=0.3)
+    for axes in grid[len(headings) :]:
+        axes.set_axis_off()
+    grid[0].legend(fontsize="small")
     return _png(figure)
 
 

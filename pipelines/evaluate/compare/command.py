@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow.compute as pc
 
 from cluster.command import command
 from cluster.settings import parse_settings
+from pipelines.data.writing import make_folder, write_text
 from pipelines.errors import DuetError
 
 from ..query_table import of_task
 from ..report import DENOMINATORS, RELEVANCE
 from ..tables import Table, markdown, show
-from .charts import draw_curves, draw_scatters
+from .charts import draw_curves, draw_scatters, draw_thresholds
 from .classes import ClassFigures, per_class
 from .comparison import TaskComparison, compare
-from .page import page
+from .page import Picture, page
+from .pairs import co_occurring
 from .published import published
 from .runs import Run, System, check_comparable, join_seeds, load_run
 from .settings import CompareSettings
-from .tables import csv_text, differences_table, means_table, worst_table
+from .sheets import draw_sheets
+from .tables import (
+    csv_text,
+    differences_table,
+    means_table,
+    pair_rows,
+    pairs_table,
+    threshold_rows,
+    worst_table,
+)
+from .thresholds import ThresholdCurves, threshold_curves
 
 _PROG = "duet evaluate compare"
 _CURVES = "over all queries of all attributes; dotted: what a random ranking scores"
 _SCATTER = (
     "MAP@all of each class, the first system across, the other up: above the line the other is better. The area of a "
     "dot tells the number of queries; the classes that differ most are named"
+)
+_THRESHOLDS = (
+    "MAP@all where the classes above γ are predicted; a ring marks the γ of all tables. Single-label attributes do "
+    "not depend on γ, nor do systems that do not put classes first"
 )
 
 
@@ -38,18 +53,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(CompareSettings, argv, _PROG)
     runs = [load_run(folder) for folder in settings.runs]
     check_comparable(runs)
+    make_folder(settings.out)
     systems = join_seeds(runs, each=settings.each)
     parts = compare(systems, settings)
     classes, theirs = per_class(systems), _published(runs[0], settings)
     tables = _tables(parts, settings, theirs)
+    pairs, curves = co_occurring(systems), threshold_curves(systems)
+    tables += [pairs_table(one) for one in pairs]
     if classes is not None:
         tables.append(worst_table(classes, [system.name for system in systems]))
-    settings.out.mkdir(parents=True, exist_ok=True)
     facts = _facts(systems)
-    _write(settings.out / "compare.csv", csv_text(parts, theirs))
+    sheets: list[Picture] = []
+    try:
+        sheets = draw_sheets(systems, settings.sheets, settings.seed) if settings.sheets else []
+    except (DuetError, OSError) as error:  # pictures may have gone where figures are still there
+        facts.append(f"no contact sheets: {error}")
+        print(facts[-1], file=sys.stderr)
+    write_text(settings.out / "compare.csv", csv_text(parts, theirs, [*pair_rows(pairs), *threshold_rows(curves)]))
     lines = [*(f"- {fact}" for fact in facts), "- curves and pictures: compare.html"]
-    _write(settings.out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
-    _write(settings.out / "compare.html", page(facts, tables, _pictures(systems, classes)))
+    write_text(settings.out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
+    write_text(settings.out / "compare.html", page(facts, tables, _charts(systems, classes, curves), sheets))
     show(tables)
     print(f"page: {settings.out / 'compare.html'}; tables: {settings.out / 'compare.md'}, compare.csv")
     return 0
@@ -67,12 +90,16 @@ def _tables(
     return tables
 
 
-def _pictures(systems: Sequence[System], classes: ClassFigures | None) -> list[tuple[str, str, bytes]]:
-    pictures = [("MAP@K and Recall@K", _CURVES, draw_curves(systems))]
+def _charts(
+    systems: Sequence[System], classes: ClassFigures | None, curves: Sequence[ThresholdCurves]
+) -> list[Picture]:
     scatters = None if classes is None else draw_scatters(classes, [system.name for system in systems])
-    if scatters is not None:
-        pictures.append(("Class by class", _SCATTER, scatters))
-    return pictures
+    charts = [
+        ("MAP@K and Recall@K", _CURVES, draw_curves(systems)),
+        ("Sensitivity to the threshold of predicted classes", _THRESHOLDS, draw_thresholds(curves)),
+        ("Class by class", _SCATTER, scatters),
+    ]
+    return [Picture(title, note, data) for title, note, data in charts if data is not None]
 
 
 def _published(run: Run, settings: CompareSettings) -> list[tuple[str, float]]:
@@ -96,9 +123,3 @@ def _facts(systems: Sequence[System]) -> list[str]:
         f"{roles}; {RELEVANCE[retrieval['relevance']]}",
         f"{divided}; queries to which nothing is relevant {kept}",
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -69,12 +69,17 @@ def compare(systems: Sequence[System], settings: CompareSettings) -> list[TaskCo
     """
     result = []
     for task in TASKS:
-        tables = [[counted_queries(run.queries, task, zero_of(system)) for run in system.runs] for system in systems]
-        having = [n for n, parts in enumerate(tables) if all(len(part) for part in parts)]
+        having = with_task(systems, task)
         if having:
-            chosen = [systems[n] for n in having]
-            result.append(_compare_task(task, chosen, [tables[n] for n in having], settings))
+            chosen, tables = zip(*having, strict=True)
+            result.append(_compare_task(task, chosen, tables, settings))
     return result
+
+
+def with_task(systems: Sequence[System], task: str) -> list[tuple[System, list[pa.Table]]]:
+    """The systems that have a task in all their runs, each with its runs' queries that count."""
+    every = [(one, [counted_queries(run.queries, task, zero_of(one)) for run in one.runs]) for one in systems]
+    return [(system, tables) for system, tables in every if all(len(table) for table in tables)]
 
 
 def counted_queries(queries: pa.Table, task: str, zero: metrics.Zero) -> pa.Table:
@@ -141,9 +146,12 @@ def _spread(values: Floats, groups: Counts) -> Floats:
 
 
 def _headings(table: pa.Table) -> list[str]:
-    """The column of each query: its attribute, and how many classes it asks for if it asks for a set."""
-    pairs = zip(table["attribute"].to_pylist(), table["set"].to_pylist(), strict=True)
-    return [name if asked is None else f"{name}, {len(asked)} classes" for name, asked in pairs]
+    """The column of each query: its attribute, and how many classes it asks for if it asks for a set of them."""
+    columns = (table[name].to_pylist() for name in ("task", "attribute", "set"))
+    return [
+        f"{name}, {len(asked)} classes" if task == "multilabel" else name
+        for task, name, asked in zip(*columns, strict=True)
+    ]
 
 
 def _codes(values: list[str]) -> tuple[Counts, list[str]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import Literal
 
 from ..tables import Table
 
@@ -20,21 +22,34 @@ tr { border-bottom: 1px solid var(--line); } .note { opacity: .75; margin: .2rem
 """
 
 
-def page(facts: Sequence[str], tables: Sequence[Table], pictures: Sequence[tuple[str, str, bytes]]) -> str:
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: its title, what it shows, and the encoded bytes."""
+
+    title: str
+    note: str
+    data: bytes
+    kind: Literal["png", "jpeg"] = "png"
+
+
+def page(
+    facts: Sequence[str], tables: Sequence[Table], charts: Sequence[Picture], sheets: Sequence[Picture] = ()
+) -> str:
     """HTML.
 
     Args:
         facts: what was compared, a line each.
         tables: in order.
-        pictures: (title, what it shows, PNG); they stand after the first table.
+        charts: they stand after the first table.
+        sheets: they stand at the end.
     """
-    shown = [_picture(*picture) for picture in pictures]
+    shown, last = ([_picture(picture) for picture in pictures] for pictures in (charts, sheets))
     first, *rest = [_table(table) for table in tables]
     listed = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
     return f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Duet: comparison</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>
 <h1>Comparison</h1><ul>{listed}</ul>
-{"".join([first, *shown, *rest])}
+{"".join([first, *shown, *rest, *last])}
 </body></html>
 """
 
@@ -53,7 +68,7 @@ def _table(table: Table) -> str:
     return f"<section><h2>{escape(table.title)}</h2>{notes}{grid}</section>\n"
 
 
-def _picture(title: str, text: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode()
-    image = f'<img src="data:image/png;base64,{data}" alt="{escape(title)}">'
-    return f'<section><h2>{escape(title)}</h2><p class="note">{escape(text)}</p>{image}</section>\n'
+def _picture(picture: Picture) -> str:
+    data, title = base64.b64encode(picture.data).decode(), escape(picture.title)
+    image = f'<img src="data:image/{picture.kind};base64,{data}" alt="{title}">'
+    return f'<section><h2>{title}</h2><p class="note">{escape(picture.note)}</p>{image}</section>\n'

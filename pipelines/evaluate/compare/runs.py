@@ -11,9 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.data.writing import digest_of
 from pipelines.errors import DuetError
 
-from ..query_table import TASKS, of_task, read_queries
+from ..query_table import FILE, TASKS, measures, of_task, read_queries
 from ..report import FORMAT
 
 _SAME = ("denominator", "zero")  # what the queries themselves do not show
@@ -55,8 +56,13 @@ def load_run(folder: Path) -> Run:
         raise DuetError(f"{path}: not the report of an evaluation ({error})") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise DuetError(f"{path}: not a report of this version; run `duet evaluate` again")
+    queries = read_queries(folder)
+    if report["queries_sha256"] != digest_of(folder / FILE):
+        raise DuetError(
+            f"{folder}: {FILE} is not of this report.json (a later evaluation ended early?); evaluate again"
+        )
     given = report["settings"]["retrieval"]["classes"] == "given"
-    return Run(folder, report["system"] + (" (classes given)" if given else ""), report, read_queries(folder))
+    return Run(folder, report["system"] + (" (classes given)" if given else ""), report, queries)
 
 
 def check_comparable(runs: Sequence[Run]) -> None:
@@ -76,9 +82,21 @@ def check_comparable(runs: Sequence[Run]) -> None:
         if task == "retrieval" and len(having) < len(runs):
             empty = next(run for run, part in parts if not len(part))
             raise DuetError(f"{empty.folder}: has no query of retrieval, so there is nothing to compare")
+        common = set.intersection(*(set(measures(part)) for _, part in having)) if having else set()
+        if having and not common:
+            raise DuetError(
+                f"of {task}, the runs have no measure in common; evaluate them with the same --{_section(task)}.ks"
+            )
         for run, part in having[1:]:
             if fault := _difference(part, having[0][1]):
                 raise DuetError(f"{run.folder}: not comparable with {having[0][0].folder}: of {task}, {fault}")
+    for run in runs[1:]:
+        mine, theirs = (one.report["data"]["galleries"] for one in (run, first))
+        for attribute in sorted(mine.keys() & theirs.keys()):
+            if mine[attribute] != theirs[attribute]:
+                raise DuetError(
+                    f"{run.folder}: the gallery of {attribute} is not that of {first.folder} (other items or labels)"
+                )
 
 
 def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
@@ -100,8 +118,7 @@ def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
             for run, name in zip(runs, names, strict=True)
         ]
     systems = []
-    for name in count:
-        own = [run for run in runs if run.system == name]
+    for name, own in _of_one_encoder(runs).items():
         seen: dict[str, Run] = {}
         for run in own:
             digest = run.report["model"]["digest"]
@@ -111,6 +128,37 @@ def join_seeds(runs: Sequence[Run], *, each: bool) -> list[System]:
             seen[digest] = run
         systems.append(System(name, tuple(own)))
     return systems
+
+
+def _section(task: str) -> str:
+    """The settings whose K a task is measured at."""
+    return "manipulation" if "manipulation" in task else "reranking" if task == "reranking" else "retrieval"
+
+
+def _of_one_encoder(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by name: of the system, and of what tells its encoders apart where the runs have several."""
+    groups: dict[str, list[tuple[dict[str, Any], list[Run]]]] = {}
+    for run in runs:
+        facts = _encoder(run)
+        for known, own in groups.setdefault(run.system, []):
+            if known == facts:
+                own.append(run)
+                break
+        else:
+            groups[run.system].append((facts, [run]))
+    named = {}
+    for system, parts in groups.items():
+        varying = [key for key in parts[0][0] if any(facts.get(key) != parts[0][0][key] for facts, _ in parts)]
+        for facts, own in parts:
+            told = ", ".join(f"{key} {facts.get(key)}" for key in varying)
+            named[f"{system}, {told}" if told else system] = own
+    return named
+
+
+def _encoder(run: Run) -> dict[str, Any]:
+    """What makes two checkpoints of one system more than two seeds of it."""
+    model = run.report["model"]
+    return {key: value for part in ("encoder", "image") for key, value in model.get(part, {}).items()}
 
 
 def _difference(mine: pa.Table, theirs: pa.Table) -> str | None:

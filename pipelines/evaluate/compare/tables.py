@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -12,15 +12,20 @@ from ..metrics import Floats
 from ..tables import Table, percent
 from .classes import ClassFigures
 from .comparison import Figures, TaskComparison
+from .pairs import MEASURE, PairFigures
+from .thresholds import ThresholdCurves
 
 TITLES = {
     "retrieval": "Attribute-specific retrieval",
     "multilabel": "Retrieval by sets of classes",
     "manipulation": "Manipulation, one class replaced",
     "multilabel manipulation": "Manipulation, one class added or removed",
+    "several manipulations": "Manipulation of several attributes, classes replaced",
+    "several multilabel manipulations": "Manipulation of several attributes, classes added or removed among them",
     "reranking": "Re-ranking by one attribute",
 }
 _WORST = 5  # classes shown of each system
+_PAIRS = 6  # of classes shown of each attribute
 _MAIN = ("MAP@all", "Top-20")  # of these, or else the first of a task, differences are shown
 _CSV = (
     "task", "measure", "column", "queries", "system", "kind", "runs", "value", "low", "high", "spread",
@@ -49,7 +54,7 @@ def means_table(part: TaskComparison, level: float, theirs: Sequence[tuple[str, 
         if figures.ceiling is not None:
             rows.append((measure, "ceiling", *map(percent, figures.ceiling)))
         if measure == "MAP@all":
-            overall = part.columns.index("overall")
+            overall = len(part.columns) - 2  # an attribute may be called so, too
             for name, value in theirs:
                 cells = (f"{value:.2f}" if c == overall else "" for c in range(len(part.columns)))
                 rows.append((measure, f"{name} (theirs)", *cells))
@@ -74,8 +79,11 @@ def differences_table(part: TaskComparison, level: float) -> Table | None:
         cells = _with_interval(figures.difference[s], figures.difference_low[s], figures.difference_high[s], sign=True)
         rows += [(measure, system.name, *cells), ("p", system.name, *(f"{p:.3f}" for p in figures.p[s]))]
     title = f"{TITLES[part.task]}: difference from {part.systems[0].name}"
-    note = f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference"
-    return Table(title, (note,), ("points", "", *part.columns), tuple(rows))
+    notes = (
+        f"in points, query by query; in brackets its {100 * level:g} % interval; p: two-sided, of no difference",
+        "of these weights: runs are averaged first, and what another training would give, only more seeds tell",
+    )
+    return Table(title, notes, ("points", "", *part.columns), tuple(rows))
 
 
 def worst_table(figures: ClassFigures, systems: Sequence[str]) -> Table:
@@ -90,8 +98,37 @@ def worst_table(figures: ClassFigures, systems: Sequence[str]) -> Table:
     return Table("Where each system fails most", (note,), ("%", "class", "queries", "random", "system"), tuple(rows))
 
 
-def csv_text(parts: Sequence[TaskComparison], theirs: Sequence[tuple[str, float]] = ()) -> str:
-    """Every figure in 0..1, a row each; empty where there is none. Its header names the columns."""
+def pairs_table(figures: PairFigures) -> Table:
+    """MAP@all of the most frequent pairs of classes, a column each, and of all pairs; the best in bold."""
+    shown = slice(_PAIRS)
+    values = np.concatenate([figures.chance[None], figures.mean])
+    values = np.column_stack([values[:, shown], np.average(values, axis=1, weights=figures.queries)])
+    best = np.argwhere(values[1:] == values[1:].max(0))
+    names = ("random", *figures.systems)
+    rows = [(MEASURE, name, *map(percent, row)) for name, row in zip(names, values.tolist(), strict=True)]
+    rows.append(("queries", "", *(f"{count:,}" for count in figures.queries[shown]), f"{figures.queries.sum():,}"))
+    rows.append(("carry both", "", *(f"{count:,.0f}" for count in figures.together[shown]), ""))
+    notes = (
+        "the query asks for two given classes; relevant: carries both",
+        "carry both: items of the gallery beside the query; the pairs that most items carry stand first",
+    )
+    bold = frozenset((1 + s, 2 + c) for s, c in best.tolist())
+    columns = ("%", "", *(" + ".join(pair) for pair in figures.pairs[shown]), f"all {len(figures.pairs):,} pairs")
+    return Table(f"Co-occurring classes: {figures.attribute}", notes, columns, tuple(rows), bold)
+
+
+def csv_text(
+    parts: Sequence[TaskComparison],
+    theirs: Sequence[tuple[str, float]] = (),
+    more: Iterable[Mapping[str, object]] = (),
+) -> str:
+    """Every figure in 0..1, a row each; empty where there is none. Its header names the columns.
+
+    Args:
+        parts: the tasks.
+        theirs: as in `means_table`.
+        more: further rows (`pair_rows`, `threshold_rows`).
+    """
     stream = io.StringIO()
     writer = csv.DictWriter(stream, _CSV, lineterminator="\n")
     writer.writeheader()
@@ -108,7 +145,29 @@ def csv_text(parts: Sequence[TaskComparison], theirs: Sequence[tuple[str, float]
     for name, value in theirs:
         row = {"task": "retrieval", "measure": "MAP@all", "column": "overall"}
         writer.writerow({**row, "system": name, "kind": "published", "value": value / 100})
+    writer.writerows(more)
     return stream.getvalue()
+
+
+def pair_rows(pairs: Sequence[PairFigures]) -> Iterator[dict[str, object]]:
+    """All pairs of classes, for `csv_text`: of the task ``co-occurring classes``, the pair as the column."""
+    for part in pairs:
+        for p, pair in enumerate(part.pairs):
+            column = f"{part.attribute}: {' + '.join(pair)}"
+            row = {"task": "co-occurring classes", "measure": MEASURE, "column": column, "queries": part.queries[p]}
+            yield {**row, "system": "random", "kind": "random", "value": part.chance[p]}
+            for name, mean in zip(part.systems, part.mean[:, p], strict=True):
+                yield {**row, "system": name, "kind": "system", "value": mean}
+
+
+def threshold_rows(curves: Sequence[ThresholdCurves]) -> Iterator[dict[str, object]]:
+    """The study of γ, for `csv_text`: of the task ``threshold``, the attribute and γ as the column."""
+    for curve in curves:
+        for name, values in curve.maps.items():
+            for threshold, value in zip(curve.thresholds, values.tolist(), strict=True):
+                row = {"task": "threshold", "measure": MEASURE, "column": f"{name}, γ = {threshold:g}"}
+                known = {} if np.isnan(value) else {"value": value}
+                yield {**row, "system": curve.system, "kind": "system", **known}
 
 
 def _numbers(figures: Figures, s: int, c: int) -> dict[str, float]:

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model.heads import softmax_logits
 from model.preparation import normalize
 from model.systems import SYSTEMS
-from model.systems.fashionsearchnet import FashionSearchNet, largest_region, region_boxes, softmax_logits
+from model.systems.fashionsearchnet import FashionSearchNet, largest_region, region_boxes
 from tests.model.networks import TAXONOMY, encoder, pictures
 
 COUNT = len(TAXONOMY.attributes)

@@ -154,7 +154,10 @@ def _losses(net: Encoder, part: slice = slice(None)) -> Losses:
     carried = np.zeros((8, TAXONOMY.class_count), bool)
     for b, n in zip(*known.nonzero(), strict=True):
         carried[b, rng.integers(TAXONOMY.span(n).start, TAXONOMY.span(n).stop)] = True
-    groups = [draw_roles(carried[g : g + 4], known[g : g + 4], of_class, np.random.default_rng(g)) for g in (0, 4)]
+    groups = [
+        draw_roles(np.arange(4), carried[g : g + 4], known[g : g + 4], of_class, np.random.default_rng(g))
+        for g in (0, 4)
+    ]
     offsets = (0, len(groups[0].anchor))
     chosen = [g for g in (0, 1) if part == slice(None) or part.start == 4 * g]
     base = (4 * chosen[0], offsets[chosen[0]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from model.errors import ImageError
 from pipelines.data.images import ImageLimits, read_image
+from pipelines.data.locations import find_image
 
 from .s3_server import serve_s3
 
@@ -29,6 +31,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (base / name).write_text(text)
     (base / "root/inside.jpg").symlink_to(base / "root/a.jpg")
     (base / "root/outside.jpg").symlink_to(base / "secret")
+    (base / "root/dangling.jpg").symlink_to(base / "none")
     (base / "root/way").symlink_to(base)
     (base / "link").symlink_to(base / "root")
     os.mkfifo(base / "root/pipe")
@@ -39,6 +42,13 @@ def code(uri: str, *roots: Path | str, limits: ImageLimits | None = None) -> str
     with pytest.raises(ImageError) as caught:
         read_image(uri, [str(root) for root in roots], limits or ImageLimits())
     return caught.value.code
+
+
+def outcome(look: Callable[[], bytes]) -> bytes | tuple[str, str]:
+    try:
+        return look()
+    except ImageError as error:
+        return error.code, str(error)
 
 
 def test_relative_absolute_and_file_addresses(tree: Path) -> None:
@@ -94,11 +104,35 @@ def test_a_file_above_the_cap_is_not_read(tree: Path) -> None:
 )
 def test_no_path_reaches_what_lies_outside(tree: Path, parts: list[str], absolute: bool) -> None:
     uri = "/".join(([str(tree)] if absolute else []) + parts)
-    try:
-        found = read_image(uri, [str(tree / "root")])
-    except ImageError:
-        return
-    assert found == b"a"
+    roots = [str(tree / "root")]
+    read = outcome(lambda: read_image(uri, roots))
+    assert read == b"a" or isinstance(read, tuple)
+    assert read == outcome(lambda: Path(find_image(uri, roots).path).read_bytes())
+
+
+def test_finding_tells_where_links_lead_and_the_size(tree: Path) -> None:
+    found = find_image("inside.jpg", [str(tree / "root")])
+    assert (found.path, found.size) == (os.path.realpath(tree / "root/a.jpg"), 1)
+
+
+@pytest.mark.parametrize(
+    ("there", "not_there"),
+    [("../secret", "../none"), ("way/secret", "way/none"), ("outside.jpg", "dangling.jpg"), ("/etc/passwd", "/none")],
+)
+def test_what_lies_outside_is_refused_alike_if_nothing_is_there(tree: Path, there: str, not_there: str) -> None:
+    told = []
+    for uri in (there, not_there):
+        with pytest.raises(ImageError) as caught:
+            find_image(uri, [str(tree / "root")])
+        told.append((caught.value.code, str(caught.value).replace(uri, "")))
+    assert told[0] == told[1]
+    assert told[0][0] == "OUTSIDE_ROOTS"
+
+
+def test_what_cannot_be_looked_for_is_not_said_to_be_missing(tree: Path) -> None:
+    with pytest.raises(OSError, match="too long"):
+        find_image("x" * 300, [str(tree / "root")])
+    assert code("x" * 300, tree / "root") == "NOT_FOUND"
 
 
 def test_s3(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:

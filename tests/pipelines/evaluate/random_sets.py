@@ -65,8 +65,9 @@ def slow_ranking(embedded: Embedded, n: int, item: int, condition: set[int], can
     if not candidates:
         return []
     ids = id_ranks([embedded.item_ids[candidate] for candidate in candidates])
-    query = embedded.attribute_embeddings[item, n]
-    near = np.array([embedded.attribute_embeddings[candidate, n] @ query for candidate in candidates], np.float32)
+    told = embedded.attribute_embeddings.shape[2] - embedded.slack
+    query = embedded.attribute_embeddings[item, n, :told]
+    near = np.array([embedded.attribute_embeddings[other, n, :told] @ query for other in candidates], np.float32)
     tier, similarity = [], []
     for candidate in candidates:
         shared = [m for m in sorted(condition) if embedded.predicted[candidate, m]]
@@ -101,7 +102,8 @@ def slow_retrieval(
             per_class = relevance == "class" or not attribute.multi_label
             for m in sorted(sets[item]) if per_class else [-1]:
                 given = {m} if per_class else sets[item]
-                ranked = slow_ranking(embedded, n, item, given if classes == "given" else guesses[item], candidates)
+                own = guesses[item] if embedded.class_first else set()
+                ranked = slow_ranking(embedded, n, item, given if classes == "given" else own, candidates)
                 if per_class:
                     hits = [m in sets[other] for other in ranked]
                 elif relevance == "any":

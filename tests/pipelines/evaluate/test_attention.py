@@ -4,6 +4,8 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -79,6 +81,30 @@ def test_the_command_draws_and_saves(tmp_path: Path, capsys: pytest.CaptureFixtu
     other.mkdir()
     Image.fromarray(PIXELS).save(other / "dress.jpg")
     assert "'dress'" in _fails([str(tmp_path / "dress.png"), str(other / "dress.jpg"), *common], capsys)
+
+
+def test_the_command_draws_items_of_a_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_checkpoint(tmp_path / "checkpoint", encoder("m3net"), ImagePreparation(64, 48))
+    stream = io.BytesIO()
+    Image.fromarray(PIXELS).save(stream, "PNG")
+    stream.seek(0)
+    table = pa.table(
+        {"item_id": ["a/1", "b", "broken"], "image": [stream.getvalue(), stream.getvalue(), b"no picture"]}
+    )
+    pq.write_table(table, tmp_path / "items.parquet")
+    common = ["--checkpoint", str(tmp_path / "checkpoint"), "--out", str(tmp_path / "out")]
+    items = ["--manifest", str(tmp_path / "items.parquet"), "--item"]
+    assert main([*items, "a/1", *common]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "a%2F1.png")
+    saved = load_file(tmp_path / "out" / "a%2F1.safetensors")
+    assert set(saved) >= set(look(encoder("m3net"), PIXELS).attributes)
+    for wrong, told in (
+        ([*items, "c"], "item 'c' is not in the manifest"),
+        ([*items, "broken"], "broken: "),
+        (["--item", "b"], "--item needs the --manifest"),
+        ([], "name pictures, or a --manifest and --item"),
+    ):
+        assert told in _fails([*wrong, *common], capsys)
 
 
 def test_a_figure_has_a_cell_for_everything() -> None:

@@ -34,6 +34,35 @@ def test_equals_the_mean_over_all_orders(n: int, relevant: int) -> None:
         assert chance.dcg(gains.mean(1), np.full(len(hits), n), k) == pytest.approx(metrics.dcg(gains, k).mean())
 
 
+def step_by_step(n: int, relevant: int, k: int, denominator: str) -> float:
+    """E[AP@K] by the ranking as a process: after each rank, how likely h hits are, and the mean of their sum."""
+    likely, summed = np.zeros(relevant + 2), np.zeros(relevant + 2)  # by h: P(h), and E[Σ rel P; h]
+    likely[0], h = 1.0, np.arange(relevant + 1)
+    for rank in range(1, min(k, n) + 1):
+        hit = np.append((relevant - h) / (n - rank + 1), 0).clip(0, 1)
+        came, rest = likely * hit, likely * (1 - hit)
+        mean = summed * hit + came * np.append(h + 1, 0) / rank
+        likely, summed = rest + np.roll(came, 1), summed * (1 - hit) + np.roll(mean, 1)
+    if denominator == "hits":
+        return float((summed[1:-1] / h[1:]).sum())
+    return float(summed.sum()) / max(1, relevant if denominator == "all" else min(relevant, k))
+
+
+def test_equals_the_process_on_thousands_of_galleries() -> None:
+    rng = np.random.default_rng(0)
+    n = rng.integers(1, 41, 3000)
+    total = np.where(rng.random(3000) < 0.1, 0, rng.integers(0, n + 1))
+    assert (total == 0).any() and (total == n).any()
+    every = [step_by_step(*pair, 40, "all") for pair in zip(n.tolist(), total.tolist(), strict=True)]
+    assert chance.average_precision(n, total) == pytest.approx(every)
+    for k in (1, 4, 25):
+        for denominator in ("hits", "min", "all"):
+            expected = [
+                step_by_step(*pair, k, denominator) for pair in zip(n[:500].tolist(), total[:500].tolist(), strict=True)
+            ]
+            assert chance.average_precision(n[:500], total[:500], k, denominator) == pytest.approx(expected)
+
+
 def test_is_the_formula_of_design_3() -> None:
     n, relevant = 1000, 37
     harmonic = sum(1 / i for i in range(1, n + 1))

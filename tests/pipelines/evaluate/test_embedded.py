@@ -35,6 +35,18 @@ def test_equals_encode(checkpoint: Checkpoint, store: ItemStore, threshold: floa
     assert np.allclose(embedded.class_embeddings[predicted], duet.class_embeddings, atol=1e-5)
 
 
+@pytest.mark.parametrize("lowest", [0.05, 0.9])
+def test_classes_of_a_lower_threshold_are_embedded_too(checkpoint: Checkpoint, store: ItemStore, lowest: float) -> None:
+    plain, more, low = (
+        embed(checkpoint, checkpoint.preparation, store, threshold=threshold, lowest=below)
+        for threshold, below in ((0.2, None), (0.2, lowest), (min(0.2, lowest), None))
+    )
+    assert (more.predicted == plain.predicted).all() and (more.probabilities == plain.probabilities).all()
+    assert (more.pair_item == low.pair_item).all() and (more.pair_class == low.pair_class).all()
+    assert (more.class_embeddings == low.class_embeddings).all()
+    assert (len(more.pair_item) > len(plain.pair_item)) == (lowest < 0.2)
+
+
 def test_labels_and_their_class_embeddings(checkpoint: Checkpoint, store: ItemStore) -> None:
     embedded = embed(checkpoint, checkpoint.preparation, store)
     assert embedded.item_ids == store.item_ids

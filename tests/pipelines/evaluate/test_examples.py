@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from model.checkpoint import Checkpoint
@@ -49,8 +50,8 @@ def test_manipulation(embedded: Embedded, checkpoint: Checkpoint, hits: int) -> 
     roles = leave_one_out(embedded)
     result = evaluate_manipulation(embedded, checkpoint.head, roles=roles)
     groups = manipulation_examples(embedded, checkpoint.head, result, roles, SheetSettings(rows=6, hits=hits))
-    assert len(groups) == 3
-    for group in groups:
+    assert [group.title.split(" — ")[0] for group in groups[3:]] == ["2 attributes", "2 attributes"]
+    for group in groups[:3]:
         name = group.title.split(" — ")[0]
         others = int(embedded.known[:, embedded.taxonomy.position(name)].sum()) - 1
         for row in group.rows:
@@ -67,3 +68,30 @@ def test_manipulation(embedded: Embedded, checkpoint: Checkpoint, hits: int) -> 
                     target = labels(embedded, row.query.item, name)
                     target = target | {changed} if sign == "+" else target - {changed}
                     assert cell.hit == (target <= theirs)
+
+
+def test_several_manipulations(embedded: Embedded, checkpoint: Checkpoint) -> None:
+    assert checkpoint.head is not None
+    roles = leave_one_out(embedded)
+    result = evaluate_manipulation(embedded, checkpoint.head, roles=roles)
+    groups = manipulation_examples(embedded, checkpoint.head, result, roles, SheetSettings(rows=6, hits=50))[3:]
+    for group, multi in zip(groups, (False, True), strict=True):
+        assert len(group.rows) == 6
+        for row in group.rows:
+            lines = row.caption.split("\n")
+            asked = dict(zip([line.removesuffix(":") for line in lines[::2]], lines[1::2], strict=True))
+            assert len(asked) == 2 and ("marks" in asked) == multi
+            known = [embedded.known[:, embedded.taxonomy.position(name)] for name in asked]
+            assert len(row.hits) == int(np.logical_and.reduce(known).sum()) - 1
+            target = {name: labels(embedded, row.query.item, name) for name in ("colour", "shape", "marks")}
+            for name, text in asked.items():
+                come, gone = set(text.split(" → ")[1:]), set(text.split(" → ")[:1]) if "→" in text else set()
+                come |= {text.removeprefix("+ ")} if "+" in text else set()
+                gone |= {text.removeprefix("− ")} if "−" in text else set()
+                target[name] = target[name] - gone | come
+            for cell in row.hits:
+                theirs = {name: labels(embedded, cell.item, name) for name in target}
+                same = all(theirs[name] == target[name] for name in ("colour", "shape"))
+                assert cell.hit == (same and (not multi or target["marks"] <= theirs["marks"]))
+                assert cell.text.split(" ", 1)[1].split("; ")[0] == ", ".join(theirs[next(iter(asked))])
+        assert any(cell.hit for row in group.rows for cell in row.hits)

@@ -25,6 +25,7 @@ from pipelines.data.taxonomy import build_taxonomy
 from pipelines.evaluate.__main__ import evaluate, main
 from pipelines.evaluate.embedded import Embedded, embed
 from pipelines.evaluate.manipulation import evaluate_manipulation
+from pipelines.evaluate.neighbours import read_neighbours
 from pipelines.evaluate.query_table import of_task, read_queries
 from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
@@ -64,10 +65,15 @@ def test_writes_figures_tables_and_sheets(
     manipulated = evaluate_manipulation(embedded, checkpoint.head)
     assert manipulated.single_mean is not None
     assert report["manipulation"]["replaced_mean"]["values"] == pytest.approx(dict(manipulated.single_mean.values))
+    for key, parts in (("replaced", manipulated.several_single), ("added_or_removed", manipulated.several_multi)):
+        (entry,) = report["manipulation"][f"several_{key}"]
+        assert entry["attributes"] == 2 and entry["available"] == parts[2].available == entry["queries"]
+        assert entry["values"] == pytest.approx(dict(parts[2].summary.values))
+        assert entry["random"] == pytest.approx(dict(parts[2].summary.chance))
     queries = of_task(read_queries(out), "retrieval")
     assert queries["MAP@all"].to_numpy().mean() == pytest.approx(result.overall.map)
     assert len(queries) == result.overall.queries
-    reranked = evaluate_reranking(embedded).summaries["overall"]
+    reranked = evaluate_reranking(embedded).overall
     assert report["reranking"]["overall"]["values"] == pytest.approx(dict(reranked.values))
     accuracy = evaluate_triplets(embedded, draw_triplets(embedded, 5_000))
     assert report["triplets"]["overall"] == {"triplets": 15_000, "accuracy": pytest.approx(accuracy.overall)}
@@ -75,10 +81,15 @@ def test_writes_figures_tables_and_sheets(
     assert json.loads((out / "settings.json").read_text()) == report["settings"]
     printed, text = capsys.readouterr().out, (out / "report.md").read_text()
     assert printed.count("| random") == text.count("| random") > 4
+    for title in ("Manipulation of several attributes, classes replaced", "classes added or removed among them"):
+        (table,) = (part for part in text.split("\n## ") if title in part.splitlines()[0])
+        grid = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line[:1] == "|"]
+        assert grid[0] == ["%", "", "2 attributes"] and grid[2][1] == "random" and grid[3][1] == "m3net"
     assert str(out / "report.json") in printed and str(out / "manipulation.png") in printed
     for name in ("retrieval.png", "manipulation.png"):
         with Image.open(out / name) as sheet:
             assert sheet.width > 600
+    assert len(read_neighbours(out)) == len(queries)
     assert not list(out.glob(".*"))
 
 
@@ -169,6 +180,11 @@ def test_the_sets_own_roles_and_triplets(
     said = capsys.readouterr()
     assert "1 rows are of other items" in said.err and "1 triplets are left out" in said.err
     assert "the data set's own roles" in said.out
+    asking = {**names, "role": [role for _, role in listed], "class": [rows[0]["shape"][0]] * len(listed)}
+    pq.write_table(pa.table(asking), tmp_path / "roles.parquet")
+    with pytest.raises(SystemExit):
+        main(arguments(checkpoint_folder, catalogue, out, "--retrieval.relevance", "any", *more))
+    assert "--retrieval.relevance any does not look at" in capsys.readouterr().err
 
 
 def settings(checkpoint: Path, manifest: Path, out: Path, **more: object) -> EvaluateSettings:
@@ -186,6 +202,26 @@ def test_without_head_or_class_level(catalogue: Path, checkpoint: Checkpoint, tm
     assert "attribute similarity decides within every tier" in report.to_markdown() and report.system == "m3net_a"
 
 
+def test_the_study_of_the_threshold_equals_evaluations_at_each(
+    checkpoint_folder: Path, catalogue: Path, checkpoint: Checkpoint, store: ItemStore, tmp_path: Path
+) -> None:
+    likely = embed(checkpoint, checkpoint.preparation, store).probabilities[:, checkpoint.taxonomy.span(2)]
+    grid = [round(float(np.quantile(likely, share)), 4) for share in (0.1, 0.5, 0.9)]
+    out = tmp_path / "out"
+    listed = ["--sensitivity.thresholds", ",".join(map(str, grid)), "--sheet.rows", "0"]
+    assert main(arguments(checkpoint_folder, catalogue, out, *listed)) == 0
+    study = json.loads((out / "report.json").read_text())["sensitivity"]
+    own = checkpoint.encoder.threshold
+    assert study["threshold"] == own and study["thresholds"] == sorted([*grid, own])
+    for t, threshold in enumerate(study["thresholds"]):
+        alone, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / str(t), threshold=threshold))
+        assert alone.to_json()["sensitivity"] is None
+        assert study["MAP@all"]["marks"][t] == pytest.approx(alone.retrieval.summaries["marks"].map)
+        assert study["MAP@all"]["overall"][t] == pytest.approx(alone.retrieval.overall.map)
+    assert len(set(study["MAP@all"]["marks"])) > 2
+    assert f" γ = {own:g} |" in (out / "report.md").read_text()
+
+
 def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp_path: Path) -> None:
     report, _ = evaluate(settings(checkpoint_folder, catalogue, tmp_path / "out", retrieval={"classes": "given"}))
     assert "GIVEN" in report.to_markdown()
@@ -197,9 +233,12 @@ def test_given_classes_are_flagged(checkpoint_folder: Path, catalogue: Path, tmp
         (("--checkpoint", "nowhere"), "nowhere"),
         (("--split", "holdout"), "no item to evaluate in split 'holdout'"),
         (("--device", "abacus"), "not a device"),
+        (("--sensitivity.thresholds", "0.5,1"), "--sensitivity.thresholds.1: Input should be less than 1"),
         (("--retrieval.denominator", "most"), "--retrieval.denominator"),
+        (("--triplets.seed", "-1"), "--triplets.seed: Input should be greater than or equal to 0"),
         (("--retrieval.ks", "[]"), "--retrieval.ks: Tuple should have at least 1 item"),
         (("--manipulation.ks", "[]"), "--manipulation.ks: Tuple should have at least 1 item"),
+        (("--manipulation.sizes", "[0]"), "--manipulation.sizes"),
         (("--manifest", "nowhere.parquet"), "nowhere.parquet"),
         (("--roles", "nowhere.parquet"), "nowhere.parquet: not there"),
         (("--triplets.file", "nowhere.parquet"), "nowhere.parquet: not there"),

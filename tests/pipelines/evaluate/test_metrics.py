@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from torchmetrics import retrieval
 from torchmetrics.functional import retrieval as oracle
-from torchmetrics.retrieval import RetrievalMAP
 
 from pipelines.evaluate import metrics
+from pipelines.evaluate.ordering import order
 
 from . import slow_metrics as slow
 
+near = partial(pytest.approx, rel=1e-5)  # torchmetrics counts in single precision
 rankings = hnp.arrays(bool, st.tuples(st.integers(0, 6), st.integers(0, 12)))
 ks = st.integers(1, 15)
 
@@ -107,22 +113,46 @@ def test_ndcg_equals_the_loop(gains: np.ndarray, k: int) -> None:
     assert metrics.ndcg(gains, k) == pytest.approx([slow.ndcg(list(row), k) for row in gains])
 
 
-@pytest.mark.parametrize("density", [0.0, 0.05, 0.5, 1.0])
-def test_torchmetrics_agrees(density: float) -> None:
-    rng = np.random.default_rng(round(density * 100))
-    hits, k = rng.random((20, 30)) < density, 7
-    scores = torch.arange(30, 0, -1).float()  # the order that our ranking settled: torchmetrics leaves ties open
-    per_row = [torch.from_numpy(row) for row in hits]
-    ours = metrics.average_precision(hits)
-    assert ours == pytest.approx([float(oracle.retrieval_average_precision(scores, row)) for row in per_row])
-    cut = metrics.average_precision(hits, k=k, denominator="hits")
-    assert cut == pytest.approx([float(oracle.retrieval_average_precision(scores, row, top_k=k)) for row in per_row])
-    assert metrics.recall(hits, k) == pytest.approx(
-        [float(oracle.retrieval_recall(scores, row, top_k=k)) for row in per_row]
-    )
-    gains = hits * rng.integers(1, 4, hits.shape)
-    wanted = [float(oracle.retrieval_normalized_dcg(scores, torch.from_numpy(row), top_k=k)) for row in gains]
-    assert metrics.ndcg(gains, k) == pytest.approx(wanted)
+@pytest.mark.parametrize("size", range(1, 13))
+def test_torchmetrics_agrees(size: int) -> None:
+    """200 galleries of each size: ties; nothing relevant, or nothing else; K beyond the gallery."""
+    rng = np.random.default_rng(size)
+    similarity = rng.integers(0, rng.integers(1, 6, (200, 1)), (200, size)).astype(np.float32)
+    relevant = rng.random((200, size)) < rng.choice([0, 0.1, 0.5, 0.9, 1], (200, 1))
+    gains = relevant * rng.integers(1, 4, relevant.shape)
+    ranked = order(similarity)
+    hits, ours = (np.take_along_axis(values, ranked, axis=1) for values in (relevant, gains))
+    # It leaves the order of ties open, so ours is spelled out: by position. What scores 0 or less counts as not found.
+    scores = torch.from_numpy(similarity * 64 - np.arange(size) + 64).float()
+    if size > 3:
+        assert (relevant.sum(1) == 0).any() and any(len(set(row)) < size for row in similarity.tolist())
+
+    def theirs(function: Callable[..., torch.Tensor], targets: np.ndarray, k: int | None) -> np.ndarray:
+        rows = zip(scores, torch.from_numpy(targets), strict=True)
+        return np.array([float(function(own, row, top_k=k)) for own, row in rows])
+
+    assert metrics.average_precision(hits) == near(theirs(oracle.retrieval_average_precision, relevant, None))
+    for k in (1, size // 2 + 1, size + 2):
+        cut = theirs(oracle.retrieval_average_precision, relevant, k)  # divides by the hits
+        share = theirs(oracle.retrieval_recall, relevant, k)  # hits of all that are relevant
+        total = relevant.sum(1)
+        assert metrics.recall(hits, k) == near(share)
+        assert metrics.average_precision(hits, k=k, denominator="hits") == near(cut)
+        assert metrics.average_precision(hits, k=k, denominator="all") == near(cut * share)
+        of_best = cut * share * total / np.maximum(np.minimum(total, k), 1)
+        assert metrics.average_precision(hits, k=k, denominator="min") == near(of_best)
+        assert metrics.ndcg(ours, k) == near(theirs(oracle.retrieval_normalized_dcg, gains, k))
+
+
+def test_torchmetrics_agrees_on_ties_on_average() -> None:
+    """NDCG there is the mean over the orders of what is equal: ours over all orders of the ids."""
+    rng = np.random.default_rng(0)
+    orders = np.array(list(itertools.permutations(range(5))))
+    for _ in range(40):
+        similarity, gains = rng.integers(1, 4, 5).astype(np.float32), rng.integers(0, 4, 5)
+        ranked = np.take_along_axis(orders, order(similarity[orders]), axis=1)
+        expected = oracle.retrieval_normalized_dcg(torch.from_numpy(similarity), torch.from_numpy(gains), top_k=3)
+        assert metrics.ndcg(gains[ranked], 3).mean() == near(float(expected))
 
 
 @pytest.mark.parametrize(("zero", "action"), [("keep", "neg"), ("skip", "skip")])
@@ -131,5 +161,39 @@ def test_torchmetrics_agrees_on_queries_without_relevant(zero: str, action: str)
     assert (hits.sum(1) == 0).any() and hits.any()
     indexes = torch.arange(25)[:, None].expand(25, 12).flatten()
     scores = torch.arange(12, 0, -1).float().repeat(25)
-    expected = RetrievalMAP(empty_target_action=action)(scores, torch.from_numpy(hits).flatten(), indexes=indexes)
-    assert metrics.mean(metrics.average_precision(hits), hits.sum(1), zero) == pytest.approx(float(expected))
+    relevant = hits.sum(1)
+    for name, k, ours in (
+        ("MAP", None, metrics.average_precision(hits)),
+        ("MAP", 5, metrics.average_precision(hits, k=5, denominator="hits")),
+        ("Recall", 5, metrics.recall(hits, 5)),
+        ("NormalizedDCG", 5, metrics.ndcg(hits * 1.0, 5)),
+    ):
+        whole = getattr(retrieval, f"Retrieval{name}")(empty_target_action=action, top_k=k)
+        expected = whole(scores, torch.from_numpy(hits).flatten(), indexes=indexes)
+        assert metrics.mean(ours, relevant, zero) == near(float(expected))
+
+
+def test_nothing_to_rank() -> None:
+    for shape in ((0, 4), (3, 0), (0, 0)):
+        hits = np.zeros(shape, bool)
+        for denominator in ("hits", "min", "all"):
+            for k in (None, 1, 7):
+                assert metrics.average_precision(hits, k=k, denominator=denominator).tolist() == [0.0] * shape[0]
+        assert metrics.recall(hits, 3).tolist() == metrics.ndcg(hits * 1.0, 3).tolist() == [0.0] * shape[0]
+        assert metrics.top_k_accuracy(hits, 3).tolist() == [0.0] * shape[0]
+
+
+def test_the_ceiling_of_recall_is_the_best_of_all_rankings() -> None:
+    for size in range(1, 7):
+        placements = np.array(list(itertools.product((False, True), repeat=size)))
+        for total in range(size + 1):
+            hits = placements[placements.sum(1) == total]
+            for k in (1, 2, 5, 9):
+                best = metrics.recall(hits, k).max()
+                assert metrics.recall_ceiling(np.array([total]), k) == pytest.approx([best])
+    rng = np.random.default_rng(0)
+    hits = rng.random((3000, 200)) < rng.random((3000, 1)) ** 3
+    for k in (1, 10, 100):
+        ceiling = metrics.recall_ceiling(hits.sum(1), k)
+        assert ceiling == pytest.approx(metrics.recall(-np.sort(-hits.astype(np.int8), axis=1) > 0, k))
+        assert (metrics.recall(hits, k) <= ceiling).all() and (ceiling < 1).any()

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from model.manipulation import Change
 from pipelines.errors import DuetError
 from pipelines.evaluate.manipulation import evaluate_manipulation
 from pipelines.evaluate.multilabel import evaluate_multilabel
@@ -36,6 +37,14 @@ def check(rows: list[dict[str, object]], ids: list[str], scores: Scores) -> None
             assert row[name] == values[q] and row[f"random {name}"] == scores.chance[name][q]
 
 
+def spelled(change: Change) -> str:
+    """As the column ``set`` has it."""
+    names = [None if m is None else TAXONOMY.class_name(m)[1] for m in (change.from_class, change.to_class)]
+    words = {(True, True): "{} → {}", (False, True): "+ {1}", (True, False): "− {0}"}
+    text = words[names[0] is not None, names[1] is not None].format(*names)
+    return f"{TAXONOMY.names[change.attribute]}: {text}"
+
+
 def test_every_query_of_every_task_is_a_row() -> None:
     embedded, head = random_case(0, 40)
     retrieval = evaluate_retrieval(embedded, RetrievalSettings(ks=(3,)))
@@ -55,6 +64,22 @@ def test_every_query_of_every_task_is_a_row() -> None:
         assert set(measures(rows)) == set(scores.values)
         check([row for row in rows.to_pylist() if row["attribute"] == name], embedded.item_ids, scores)
         assert rows["set"].null_count == len(rows)
+    several = {
+        "several manipulations": manipulation.several_single[2],
+        "several multilabel manipulations": manipulation.several_multi[2],
+    }
+    for task, part in several.items():
+        rows = of_task(table, task)
+        assert set(measures(rows)) == set(part.scores.values)
+        check(rows.to_pylist(), embedded.item_ids, part.scores)
+        asked = [
+            (embedded.item_ids[item], [spelled(change) for change in queries.changes(q)])
+            for queries in part.queries
+            for q, item in enumerate(queries.item)
+        ]
+        assert [(row["item_id"], row["set"]) for row in rows.to_pylist()] == sorted(asked, key=lambda pair: pair[0])
+        assert set(rows["attribute"].to_pylist()) == {"2 attributes"}
+    parts |= {(task, "2 attributes"): part.scores for task, part in several.items()}
     of_sets = of_task(table, "multilabel").to_pylist()
     for (_, size), part in multilabel.items():
         rows = [row for row in of_sets if len(row["set"]) == size]

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from model.taxonomy import Taxonomy
 from pipelines.evaluate import gallery
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.reranking import evaluate_reranking, general_embeddings
@@ -76,7 +77,18 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate_reranking(embedded).summaries
     monkeypatch.setattr(gallery, "_CHUNK", 100)
     assert evaluate_reranking(embedded).summaries == whole
-    assert list(whole) == [*TAXONOMY.names, "overall", "macro"]
+    assert list(whole) == [*TAXONOMY.names]
+
+
+def test_an_attribute_may_be_called_as_the_means_are() -> None:
+    names = ("overall", "macro", "length")
+    attributes = (dataclasses.replace(one, name=name) for one, name in zip(TAXONOMY.attributes, names, strict=True))
+    embedded = random_embedded(1, 30)
+    named = evaluate_reranking(dataclasses.replace(embedded, taxonomy=Taxonomy(tuple(attributes))))
+    plain = evaluate_reranking(embedded)
+    assert list(named.summaries.values()) == list(plain.summaries.values())
+    assert named.overall == plain.overall and named.macro == plain.macro
+    assert named.overall != named.summaries["overall"]
 
 
 def test_general_embeddings_are_unit_vectors_and_nothing_stays_nothing() -> None:
@@ -89,4 +101,4 @@ def test_general_embeddings_are_unit_vectors_and_nothing_stays_nothing() -> None
 
 
 def test_nobody_at_all() -> None:
-    assert np.isnan(evaluate_reranking(random_embedded(0, 5, unknown=1.0)).summaries["overall"].values["MAP@20 after"])
+    assert np.isnan(evaluate_reranking(random_embedded(0, 5, unknown=1.0)).overall.values["MAP@20 after"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from pipelines.errors import ManifestError
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.retrieval import evaluate_retrieval
-from pipelines.evaluate.roles import own_roles
+from pipelines.evaluate.roles import leave_one_out, own_roles
 
 from . import slow_metrics as slow
 from .random_sets import TAXONOMY, random_embedded, slow_retrieval
@@ -47,7 +48,8 @@ def test_queries_and_galleries_are_those_of_the_file(seed: int, tmp_path: Path) 
     place = {item_id: item for item, item_id in enumerate(embedded.item_ids)}
     left_out, asking = 0, {}
     for item_id, attribute, role, name in rows:
-        if item_id not in place or attribute not in TAXONOMY.names:
+        here = item_id in place and attribute in TAXONOMY.names
+        if not here or not embedded.known[place[item_id], TAXONOMY.position(attribute)]:
             left_out += 1
         elif role == "query":
             span = TAXONOMY.span(TAXONOMY.position(attribute))
@@ -77,6 +79,9 @@ def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: P
     mine, whole = (evaluate_retrieval(embedded, roles=one).attributes for one in (roles, None))
     assert (mine["print"].values["MAP@all"] == whole["print"].values["MAP@all"]).all()
     assert unknown == len(mine["collar"]) == len(mine["length"]) == 0
+    assert roles.asked is None  # so that other rules of relevance may be asked for
+    rows = [(one, name, role, "of the gallery" if role == "gallery" else None) for one, name, role, _ in rows]
+    assert own_roles(write(tmp_path / "roles.parquet", rows), embedded)[0].asked is None
 
 
 @pytest.mark.parametrize(
@@ -89,3 +94,27 @@ def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: P
 def test_faults_are_said(row: Row, message: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=message):
         own_roles(write(tmp_path / "roles.parquet", [row]), random_embedded(0, 4))
+
+
+def test_a_gallerys_digest_is_of_its_items_and_their_classes() -> None:
+    embedded = random_embedded(0, 12)
+    roles = leave_one_out(embedded)
+    before = roles.digest(embedded)
+    order = np.random.default_rng(0).permutation(12)
+    shuffled = dataclasses.replace(
+        embedded,
+        item_ids=[embedded.item_ids[n] for n in order],
+        carried=embedded.carried[order],
+        known=embedded.known[order],
+    )
+    assert leave_one_out(shuffled).digest(shuffled) == before
+    n, first = 0, int(np.flatnonzero(embedded.known[:, 0])[0])
+    carried = embedded.carried.copy()
+    carried[first, embedded.taxonomy.span(n)] = ~carried[first, embedded.taxonomy.span(n)]
+    gallery = roles.gallery.copy()
+    gallery[first, n] = False
+    for other in (
+        roles.digest(dataclasses.replace(embedded, carried=carried)),
+        dataclasses.replace(roles, gallery=gallery).digest(embedded),
+    ):
+        assert {name for name in before if other[name] != before[name]} == {embedded.taxonomy.names[n]}

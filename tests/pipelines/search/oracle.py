@@ -125,6 +125,12 @@ class _Query:
             self.merged = head(after[None])[0].numpy()
         self.vectors = list(after.numpy())
 
+    def alike(self, n: int, i: int) -> float:
+        vector = self.vectors[n]
+        assert vector is not None
+        told = len(vector) - self.world.checkpoint.encoder.slack
+        return dot(vector[:told], self.world.attributes[i, n, :told])
+
     def rate(self, i: int) -> tuple[int, float, float, dict[str, set[str]]]:
         world, conditions = self.world, self.request.attributes
         given = self.request.image is not None or self.request.item_id is not None
@@ -140,7 +146,7 @@ class _Query:
             has = [m for m in wanted if world.carried[i, m]]
             matched[condition.attribute] = {TAXONOMY.class_name(m)[1] for m in has}
             tier += len(has) if condition.match is Match.ALL else min(len(has), 1)
-            attribute = dot(self.vectors[n], world.attributes[i, n])
+            attribute = self.alike(n, i)
             primary = attribute
             if has and world.view.has_classes:
                 by_class = [dot(self.own.get(m, world.class_prototypes[m]), world.classes[i, m]) for m in has]
@@ -156,7 +162,7 @@ class _Query:
             first, second = dot(self.merged, world.merged[i]), first
         elif not weights:
             every = range(len(TAXONOMY.names))
-            first = sum(dot(self.vectors[n], world.attributes[i, n]) for n in every) / len(TAXONOMY.names)
+            first = sum(self.alike(n, i) for n in every) / len(TAXONOMY.names)
         if not weights:
             told = self.changed or set(range(len(TAXONOMY.names)))
             for m in np.flatnonzero(self.carried & world.carried[i]):

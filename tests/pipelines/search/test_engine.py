@@ -21,12 +21,12 @@ from .oracle import answer
 from .strategies import requests
 from .world import World, make_world, picture
 
-Levels = tuple[bool, bool]  # whether the encoder has classes, and puts them first
+Levels = tuple[bool, bool, int]  # whether the encoder has classes, and puts them first; its slack
 
 
 @cache
 def world_of(seed: int, count: int, levels: Levels) -> World:
-    return make_world(seed, count, has_classes=levels[0], class_first=levels[1])
+    return make_world(seed, count, has_classes=levels[0], class_first=levels[1], slack=levels[2])
 
 
 @cache
@@ -38,7 +38,7 @@ def engine_of(seed: int, count: int, levels: Levels, cache_bytes: int) -> Engine
 worlds = st.tuples(
     st.integers(0, 3),
     st.sampled_from([1, 2, 12, 45]),
-    st.sampled_from([(True, True), (True, True), (False, True), (False, False)]),
+    st.sampled_from([(True, True, 0), (True, True, 0), (False, True, 0), (False, False, 0), (False, False, 1)]),
 )
 
 

@@ -49,9 +49,9 @@ VECTORS = np.array([*_AXES, *itertools.product((0.5, -0.5), repeat=4)], np.float
 class TinyEncoder(Encoder):
     """A real encoder of four dimensions: linear in a 4×4 thumbnail."""
 
-    def __init__(self, *, has_classes: bool, class_first: bool) -> None:
+    def __init__(self, *, has_classes: bool, class_first: bool, slack: int) -> None:
         super().__init__(EncoderConfig(threshold=0.5), TAXONOMY)
-        self.width, self.has_classes, self.class_first = WIDTH, has_classes, class_first
+        self.width, self.has_classes, self.class_first, self.slack = WIDTH, has_classes, class_first, slack
         count = len(TAXONOMY.attributes)
         self.embed = nn.Linear(48, count * WIDTH)
         self.logits = nn.Linear(count * WIDTH, TAXONOMY.class_count)
@@ -101,7 +101,13 @@ class World:
 
 
 def make_world(
-    seed: int, count: int, *, has_classes: bool = True, class_first: bool = True, snapshot_id: str = "s00000001"
+    seed: int,
+    count: int,
+    *,
+    has_classes: bool = True,
+    class_first: bool = True,
+    slack: int = 0,
+    snapshot_id: str = "s00000001",
 ) -> World:
     rng = np.random.default_rng(seed)
     taxonomy = TAXONOMY
@@ -112,7 +118,7 @@ def make_world(
         if attribute.multi_label:
             part |= rng.random(part.shape) < 0.4
     torch.manual_seed(seed)
-    encoder = TinyEncoder(has_classes=has_classes, class_first=class_first).eval()
+    encoder = TinyEncoder(has_classes=has_classes, class_first=class_first, slack=slack).eval()
     head = GlobalHead(HeadConfig(), taxonomy, WIDTH, GLOBAL_WIDTH).eval()
     nn.init.normal_(head.memory)
     nn.init.uniform_(head.weight, 0.5, 1.5)

@@ -21,7 +21,7 @@ from model.encoder import EncoderConfig
 from model.manipulation import GlobalHead, HeadConfig
 from model.preparation import ImagePreparation
 from model.prototypes import Prototypes
-from model.systems.m3net import M3Net
+from model.systems import build_encoder
 from pipelines.data.images import prepare
 from pipelines.index.naming import GLOBAL, ITEMS, attribute_table, class_table
 from pipelines.index.schema import attribute_schema, class_schema, global_schema, items_schema
@@ -49,7 +49,7 @@ def picture(seed: int, kind: str = "PNG") -> bytes:
 
 def make_checkpoint(folder: Path, seed: int, *, head: bool = True, system: str = "m3net") -> Checkpoint:
     torch.manual_seed(seed)
-    encoder = M3Net(EncoderConfig(system, "resnet18", hidden=16), TAXONOMY).eval()
+    encoder = build_encoder(EncoderConfig(system, "resnet18", hidden=16), TAXONOMY).eval()
     global_head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8) if head else None
     unit = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
     class_level = unit.flip(0) if encoder.has_classes else None

@@ -60,6 +60,7 @@ def test_a_set_that_meta_lacks_is_told_with_those_that_it_has(tree: Path) -> Non
     "text",
     [
         "{",
+        "[" * 100_000,
         "[]",
         '{"DARN": 3}',
         '{"DARN": {"ATTRIBUTES": ["a"]}}',

@@ -38,6 +38,7 @@ def test_all_files_in_one_folder(tree: Path) -> None:
     ("groups", "told"),
     [
         ("{", "not readable groups"),
+        ("[" * 100_000, "not readable groups"),
         ("[]", "groups are"),
         ("{}", "groups are"),
         ('{"a": []}', "groups are"),

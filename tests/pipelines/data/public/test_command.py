@@ -55,17 +55,21 @@ def test_summary_and_the_commands_to_go_on_with(tmp_path: Path, capsys: pytest.C
     assert status("import", "zappos50k", str(tree), "--out", str(out)) == 0
     shown = capsys.readouterr().out.splitlines()
     manifest = f"{out}/manifest.parquet"
-    assert shown[0] == f"{manifest}: 5 items (train 3, test 1, (none) 1), 4 attributes, 3 classes"
+    assert shown[0] == f"{manifest}: 5 items (train 3, test 1, (none) 1), 4 attributes, 11 classes"
     assert shown[1] == f"{out}/triplets.parquet: train 2, test 1"
     assert shown[2].startswith("left out: ") and "1 x id out of range" in shown[2]
-    assert shown[3] == "odd, but kept: 1 x item in the triplets of several splits"
-    describe, train = (shlex.split(line) for line in shown if line.startswith("  duet "))
+    assert shown[3].startswith("odd, but kept: ") and "1 x item in the triplets of several splits" in shown[3]
+    describe, train, evaluate = (shlex.split(line) for line in shown if line.startswith("  duet "))
     assert describe == ["duet", "data", "describe", manifest, "--roots", str(tree / expected.root)]
     assert status(*describe[2:]) == 0
     assert "5 rows" in capsys.readouterr().out
     options = dict(zip(train[2::2], train[3::2], strict=True))
     assert options == {"--manifest": manifest, "--roots": describe[-1], "--out": "FOLDER"}
     assert {name.removeprefix("--") for name in options} <= set(TrainSettings.model_fields)
+    assert evaluate == [
+        *("duet", "evaluate", "--checkpoint", "FOLDER/checkpoint", "--manifest", manifest, "--roots", describe[-1]),
+        *("--triplets.file", f"{out}/triplets.parquet", "--out", "FOLDER/evaluation"),
+    ]
 
 
 def test_copied_pictures_need_no_roots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

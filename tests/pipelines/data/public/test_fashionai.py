@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,6 +58,16 @@ def test_splits_are_eight_to_one_to_one_and_do_not_part_a_picture(tree: Path) ->
     counts = run("fashionai", tree, check_images=False).counts
     assert counts.labelled["neck_design"] == counts.labelled["lapel_design"]
     assert counts.splits == {split: 2 * splits[:40].count(split) for split in set(splits[:40])}
+
+
+def test_a_folder_that_cannot_be_read_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    fashionai(tree)
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(ManifestError, match=f"{tree}: cannot be read .Permission"):
+        run("fashionai", tree)
 
 
 def test_another_csv_is_refused(tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -45,9 +46,32 @@ def test_after_an_error_nothing_is_there_or_what_was_there_before(tmp_path: Path
 
 def test_an_earlier_import_outlives_a_new_one_that_cannot_take_its_place(tmp_path: Path) -> None:
     put(tmp_path / "out", "report.json", '{"data_set": "x"}')
-    with pytest.raises(FileNotFoundError), whole_folder(tmp_path / "out") as folder:
+    with pytest.raises(ManifestError, match="cannot be moved"), whole_folder(tmp_path / "out") as folder:
         shutil.rmtree(folder)
     assert names(tmp_path) == ["out"] and names(tmp_path / "out") == ["report.json"]
+
+
+def test_what_a_killed_run_of_the_same_process_id_left_is_in_nobody_s_way(tmp_path: Path) -> None:
+    put(tmp_path / "out", "report.json", '{"data_set": "x"}')
+    left = [f".out.{kind}.{os.getpid()}" for kind in ("new", "old")]
+    for name in left:
+        put(tmp_path / name, "manifest.parquet", "half")
+    put(tmp_path / "out", "manifest.parquet", "new")
+    assert names(tmp_path) == sorted([*left, "out"]) and names(tmp_path / "out") == ["manifest.parquet"]
+    assert all(names(tmp_path / name) == ["manifest.parquet"] for name in left)
+
+
+def test_two_imports_at_a_time_do_not_share_a_folder(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "out") as one:
+        (one / "report.json").write_text('{"data_set": "x"}')
+        put(tmp_path / "out", "report.json", '{"data_set": "y"}')
+    assert names(tmp_path) == ["out"] and (tmp_path / "out/report.json").read_text() == '{"data_set": "x"}'
+
+
+def test_others_may_read_it_as_any_folder_that_is_made(tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    put(tmp_path / "out", "report.json", "")
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_an_earlier_import_is_replaced_and_an_empty_folder_used(tmp_path: Path) -> None:
@@ -64,6 +88,7 @@ def test_an_earlier_import_is_replaced_and_an_empty_folder_used(tmp_path: Path) 
         {"manifest.parquet": ""},
         {"report.json": '{"rows": 3}'},
         {"report.json": "not JSON"},
+        {"report.json": "[" * 100_000},
         {"report.json": '{"data_set": "x"}', "mine.txt": ""},
     ],
 )

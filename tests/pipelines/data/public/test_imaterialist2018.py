@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,40 @@ def test_another_label_map_is_refused(tree: Path, text: str, told: str) -> None:
     write(tree / LABEL_MAP, text)
     with pytest.raises(ManifestError, match=rf"{LABEL_MAP}.*{told}"):
         run("imaterialist2018", tree)
+
+
+@pytest.fixture
+def small_cells() -> Iterator[None]:
+    """The limit of the csv module as a process begins with it; other readers raise it."""
+    limit = csv.field_size_limit(131_072)
+    yield
+    csv.field_size_limit(limit)
+
+
+@pytest.mark.usefixtures("small_cells")
+@pytest.mark.parametrize(
+    ("text", "line"), [("x" * 200_000, 1), (f"labelId,taskId,labelName,taskName\n1,2,{'x' * 200_000},color\n", 2)]
+)
+def test_a_label_map_of_one_huge_cell_is_refused(tree: Path, text: str, line: int) -> None:
+    imaterialist2018(tree)
+    write(tree / LABEL_MAP, text)
+    with pytest.raises(ManifestError, match=rf"{LABEL_MAP}, line {line}: not valid CSV"):
+        run("imaterialist2018", tree)
+
+
+def test_json_that_is_nested_too_deep_is_refused(tree: Path) -> None:
+    imaterialist2018(tree)
+    write(tree / "train.json", "[" * 100_000)
+    with pytest.raises(ManifestError, match=r"train.json: not readable JSON"):
+        run("imaterialist2018", tree)
+
+
+def test_an_id_that_is_no_text_costs_one_item_only(tree: Path) -> None:
+    expected = imaterialist2018(tree)
+    write(tree / "validation.json", '{"annotations": [{"imageId": "\\ud800", "labelId": ["5"]}]}')
+    done = run("imaterialist2018", tree)
+    assert set(labels(done)) == {name for name, row in expected.rows.items() if row[1] == "train"}
+    assert done.journal.skipped.counts["location that cannot be an item_id"] == 1
 
 
 @pytest.mark.parametrize("content", ["{", "[]", json.dumps({"images": []}), json.dumps({"annotations": {}})])

@@ -30,7 +30,7 @@ def test_pictures_are_copied_only_when_asked(tree: Path) -> None:
     for row in rows:
         assert row_image(row, ()) == (tree / expected.root / row["image_uri"]).read_bytes()
     assert done.journal.skipped.counts["no such picture"] == 1
-    assert done.journal.skipped.counts["picture cannot be copied: TOO_LARGE"] == 1
+    assert done.journal.skipped.counts["picture cannot be read: TOO_LARGE"] == 1
 
 
 def test_lists_can_be_imported_without_pictures(tree: Path) -> None:
@@ -52,6 +52,47 @@ def test_without_any_picture_it_says_where_it_looked(tree: Path) -> None:
     assert not (tree.parent / "out").exists()
     done = run("zappos50k", tree, images=tree.parent / "elsewhere")
     assert done.counts.rows == len(expected.rows) and done.root == tree.parent / "elsewhere"
+
+
+@pytest.mark.parametrize("copy_images", [False, True])
+def test_pictures_are_looked_for_where_they_will_be_read(tree: Path, copy_images: bool) -> None:
+    expected = zappos50k(tree)
+    draw(tree.parent, "secret.jpg")
+    root = tree / expected.root
+    (root / "Shoes/link.jpg").symlink_to(tree.parent / "secret.jpg")
+    (root / "Shoes/dangling.jpg").symlink_to(tree.parent / "none.jpg")
+    (root / "Shoes/inside.jpg").symlink_to(root / "Shoes/Oxfords/0.jpg")
+    inside = ["Shoes/inside.jpg", f"{root}/Shoes/Oxfords/0.jpg"]
+    outside = ["../../secret.jpg", "../../none.jpg", "Shoes/link.jpg", "Shoes/dangling.jpg"]
+    outside += [f"{tree.parent}/secret.jpg", f"{tree.parent}/none.jpg", "https://example.org/a.jpg"]
+    with (tree / "filenames.json").open("a", encoding="utf-8") as file:
+        file.write("\n" + "\n".join([*inside, *outside, "Shoes/none.jpg"]))
+    done = run("zappos50k", tree, copy_images=copy_images)
+    assert done.journal.skipped.counts["picture cannot be read: OUTSIDE_ROOTS"] == len(outside)
+    assert done.journal.skipped.counts["no such picture"] == 1
+    manifest = Manifest.open([str(done.out / "manifest.parquet")], roots=[str(done.root)])
+    found = [row for batch in manifest.batches() for row in batch.to_pylist()]
+    assert [row["item_id"] for row in found] == [*expected.rows, *inside]
+    assert all(row_image(row, manifest.roots) for row in found)
+
+
+def test_a_folder_of_pictures_that_is_a_link_elsewhere_is_told(tree: Path) -> None:
+    expected = deepfashion(tree)
+    (tree / expected.root / "img").rename(tree.parent / "img")
+    (tree / expected.root / "img").symlink_to(tree.parent / "img")
+    with pytest.raises(ManifestError, match=r"OUTSIDE_ROOTS.*which no link may leave; --images names it"):
+        run("deepfashion", tree)
+    assert run("deepfashion", tree, images=tree.parent).counts.rows == len(expected.rows)
+
+
+@pytest.mark.parametrize("copy_images", [False, True])
+def test_a_name_that_no_file_can_have_costs_one_item_only(tree: Path, copy_images: bool) -> None:
+    expected = zappos50k(tree)
+    with (tree / "filenames.json").open("a", encoding="utf-8") as file:
+        file.write(f"\nShoes/{'x' * 300}.jpg")
+    done = run("zappos50k", tree, copy_images=copy_images)
+    assert done.counts.rows == len(expected.rows)
+    assert done.journal.skipped.counts["picture cannot be looked for"] == 1
 
 
 def test_triplets_of_an_item_that_is_left_out_go_with_it(tree: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.data.public.journal import Journal
-from pipelines.data.public.lines import LineError, count_lines, integers, listed, numbered, parsed
+from pipelines.data.public.lines import LineError, count_lines, integers, keyed, listed, numbered, parsed
 from pipelines.errors import ManifestError
 
 from .trees import write
@@ -64,6 +64,18 @@ def test_a_pointer_of_git_lfs_is_told(tmp_path: Path) -> None:
 def test_a_folder_in_a_file_s_place_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="cannot be read"):
         list(numbered(tmp_path, Journal()))
+    with pytest.raises(ManifestError, match=f"{tmp_path}: cannot be read"):
+        count_lines(tmp_path)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2))))
+def test_the_first_of_several_lines_of_a_key_is_kept(pairs: list[tuple[str, int]]) -> None:
+    journal = Journal()
+    values = keyed(Path("x.txt"), journal, enumerate(pairs, 1))
+    assert values == dict(reversed(pairs))
+    reason = "listed more than once; the first line counts"
+    repeated = [f"x.txt, line {n}: {key!r}" for n, (key, _) in enumerate(pairs, 1) if key in dict(pairs[: n - 1])]
+    assert journal.noticed.counts[reason] == len(repeated) and journal.noticed.places.get(reason, []) == repeated[:5]
 
 
 def test_only_the_first_places_are_kept() -> None:

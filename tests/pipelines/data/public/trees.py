@@ -201,7 +201,7 @@ def asen_deepfashion(root: Path) -> Expected:
 
 
 def deepfashion(root: Path) -> Expected:
-    """Names with spaces; counts and headers; 0 = unknown; padding; an item that is in no split."""
+    """Names with spaces; counts and headers; 0 = unknown; padding; an item that is in no split, and one in two."""
     write(root / "Anno_coarse/list_attr_cloth.txt", CLOTH.replace("5\n", "6\n", 1))
     write(
         root / "Anno_coarse/list_attr_img.txt",
@@ -216,7 +216,8 @@ def deepfashion(root: Path) -> Expected:
         root / "Eval/list_eval_partition.txt",
         "5\nimage_name  evaluation_status\n"
         "img/A_Dress/img_1.jpg   train\nimg/A_Dress/img_2.jpg   val\n"
-        "img/B Top/img_1.jpg   test\nimg/B Top/img_2.jpg   test\nimg/C/img_1.jpg   rest\n",
+        "img/B Top/img_1.jpg   test\nimg/B Top/img_2.jpg   test\nimg/C/img_1.jpg   rest\n"
+        "img/A_Dress/img_1.jpg   test\n",
     )
     pictures = ["img/A_Dress/img_1.jpg", "img/A_Dress/img_2.jpg", "img/B Top/img_1.jpg", "img/C/img_1.jpg"]
     draw(root / "Img", *pictures)
@@ -235,13 +236,16 @@ def deepfashion(root: Path) -> Expected:
             "a split that is not train, val or test": 1,
             "not a location and 6 values of 1, -1 or 0": 1,
         },
-        noticed={"item without a split": 1},
+        noticed={"item without a split": 1, "listed more than once; the first line counts": 1},
     )
 
 
 def zappos50k(root: Path) -> Expected:
-    """Anchor, far, close; plain text in a .json; an item of two splits and one of none; ids out of range."""
-    names = ["Shoes/Oxfords/0.jpg", "Boots/Ankle/1.jpg", "Sandals/Flat/2.jpg", "Shoes/Heels/3.jpg", "Boots/Knee/4.jpg"]
+    """Anchor, far, close; plain text in a .json; an item of two splits and one of none; ids out of range; CIDs."""
+    names = [
+        *("Shoes/Oxfords/0.jpg", "Boots/Ankle/1.jpg", "Sandals/Flat/2.jpg"),
+        *("Shoes/Heels/Nine West/100627.72.jpg", "Boots/Knee/J. & M./8000978.3.jpg"),
+    ]
     write(root / "filenames.json", "\n".join(names))
     for attribute in ("class", "closure", "gender", "heel"):
         for split in ("train", "val", "test"):
@@ -249,14 +253,33 @@ def zappos50k(root: Path) -> Expected:
     write(root / "tripletlists/class_tripletlist_train.txt", "0 1 3\n0 5 1\n0 1\n")
     write(root / "tripletlists/heel_tripletlist_train.txt", "3 0 1")
     write(root / "tripletlists/gender_tripletlist_test.txt", "2 3 2\n")
+    write(
+        root / "meta-data.csv",
+        "CID,Category,SubCategory,HeelHeight,Insole,Closure,Gender,Material,ToeStyle\r\n"
+        "100627-72,Shoes,Heels,1in - 1 3/4in,,Slip-On; Zipper;Slip-On,Women,Leather;Suede,Round Toe\r\n"
+        '8000978-3,Boots,Knee,,Padded,"Lace up, Hook",Men;Women,,\r\n'
+        "0,Shoes,Oxfords,Flat,,,Boys\r\n"
+        "1,Boots,Ankle,,,,,,\r\n"
+        "100627-72,Shoes,Heels,Flat,,,Men,,\r\n"
+        ",Shoes,Heels,Flat,,,Men,,\r\n"
+        "999-9,Shoes,Heels,Flat,,,Men,,\r\n",
+    )
     draw(root / "ut-zap50k-images", *names)
     return Expected(
         {
-            names[0]: (names[0], "train", {"class": {"Shoes"}}),
+            names[0]: (names[0], "train", {"class": {"Shoes"}, "gender": {"Boys"}, "heel": {"Flat"}}),
             names[1]: (names[1], "train", {"class": {"Boots"}}),
             names[2]: (names[2], "test", {"class": {"Sandals"}}),
-            names[3]: (names[3], "train", {"class": {"Shoes"}}),
-            names[4]: (names[4], None, {"class": {"Boots"}}),
+            names[3]: (
+                names[3],
+                "train",
+                {"class": {"Shoes"}, "closure": {"Slip-On", "Zipper"}, "gender": {"Women"}, "heel": {"1in - 1 3/4in"}},
+            ),
+            names[4]: (
+                names[4],
+                None,
+                {"class": {"Boots"}, "closure": {"Lace up, Hook"}, "gender": {"Men", "Women"}},
+            ),
         },
         ("class", "closure", "gender", "heel"),
         root="ut-zap50k-images",
@@ -265,8 +288,15 @@ def zappos50k(root: Path) -> Expected:
             ("train", "heel", names[3], names[1], names[0]),
             ("test", "gender", names[2], names[2], names[3]),
         ],
-        skipped={"id out of range": 1, "not three ids": 1},
-        noticed={"item in the triplets of several splits": 1},
+        skipped={
+            "id out of range": 1,
+            "not three ids": 1,
+        },
+        noticed={
+            "item in the triplets of several splits": 1,
+            "item that meta-data.csv does not have": 1,
+            "listed more than once; the first line counts": 1,
+        },
     )
 
 
@@ -336,7 +366,7 @@ def imaterialist2018(root: Path) -> Expected:
 
 
 def celeba(root: Path) -> Expected:
-    """A number that is not that of the rows; runs of spaces; groups of binary names; an item that is in no split."""
+    """A number that is not that of the rows; runs of spaces; groups of names; an item of no split, and one of two."""
     names = [
         *("5_o_Clock_Shadow", "Bald", "Bangs", "Black_Hair", "Blond_Hair", "Brown_Hair", "Eyeglasses", "Goatee"),
         *("Gray_Hair", "Male", "Mustache", "No_Beard", "Receding_Hairline", "Sideburns", "Smiling"),
@@ -355,7 +385,7 @@ def celeba(root: Path) -> Expected:
         f"{row('000003.jpg')[:-3]}\n"
         f"{row('000004.jpg', 'Smiling')}\n",
     )
-    write(root / "Eval/list_eval_partition.txt", "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n")
+    write(root / "Eval/list_eval_partition.txt", "000001.jpg 0\n000002.jpg 1\n000003.jpg 2\n000001.jpg 2\n")
     draw(root / "Img/img_align_celeba", *(f"00000{n}.jpg" for n in (1, 2, 3, 4)))
     lacks = {"smile": "Smiling", "glasses": "Eyeglasses", "gender": "Male", "hat": "Wearing_Hat", "age": "Young"}
 
@@ -383,7 +413,11 @@ def celeba(root: Path) -> Expected:
         ("hair color", "hair type", "beard", "smile", "glasses", "gender", "hat", "age"),
         root="Img/img_align_celeba",
         skipped={"not a file and 40 values of 1 or -1": 1},
-        noticed={"line 1 does not state the number of rows, 4": 1, "item without a split": 1},
+        noticed={
+            "line 1 does not state the number of rows, 4": 1,
+            "item without a split": 1,
+            "listed more than once; the first line counts": 1,
+        },
     )
 
 

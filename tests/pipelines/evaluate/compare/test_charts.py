@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from pipelines.evaluate.compare.charts import draw_curves, draw_scatters
+from pipelines.evaluate.compare.charts import draw_curves, draw_scatters, draw_thresholds
 from pipelines.evaluate.compare.classes import ClassFigures
 from pipelines.evaluate.compare.runs import join_seeds
+from pipelines.evaluate.compare.thresholds import ThresholdCurves
 
 from .made_runs import make_runs
 
@@ -25,6 +27,20 @@ def test_curves(tmp_path: Path) -> None:
     runs = make_runs(tmp_path, a="m3net", b="$asen", c="m3net")
     both, one = (pixels(draw_curves(join_seeds(part, each=False))) for part in (runs, runs[:1]))
     assert both.shape == one.shape and (both != one).any()
+
+
+def test_thresholds() -> None:
+    maps = {"$marks": np.array([0.2, 0.4]), "overall": np.array([0.3, np.nan])}
+    one = ThresholdCurves("_m3net", (0.1, 0.5), (0.5,), maps)
+    other = ThresholdCurves("asen", (0.1, 0.3, 0.5), (0.3,), {"overall": np.array([0.1, 0.2, 0.3])})
+    alone, both, unmarked = (
+        draw_thresholds(curves) for curves in ([one], [one, other], [one, dataclasses.replace(other, own=())])
+    )
+    assert draw_thresholds([]) is None and alone is not None and both is not None and unmarked is not None
+    assert pixels(alone).shape == pixels(both).shape  # a panel for each heading
+    assert (pixels(alone) != pixels(both)).any() and (pixels(unmarked) != pixels(both)).any()
+    more = draw_thresholds([dataclasses.replace(other, maps=dict.fromkeys(["overall", *"abc"], other.maps["overall"]))])
+    assert more is not None and pixels(more).shape[0] > pixels(both).shape[0]
 
 
 def test_scatters() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+import torch
 
 from pipelines.evaluate.bootstrap import resample
 from pipelines.evaluate.compare.classes import per_class
 from pipelines.evaluate.compare.comparison import TaskComparison, compare
-from pipelines.evaluate.compare.runs import Run, join_seeds, load_run
+from pipelines.evaluate.compare.runs import Run, check_comparable, join_seeds, load_run
 from pipelines.evaluate.compare.settings import CompareSettings
+from pipelines.evaluate.compare.tables import TITLES
 from pipelines.evaluate.query_table import of_task
 
+from ..test_manipulation import random_case
 from .made_runs import make_runs, system, write_run
 
 SETTINGS = CompareSettings(runs=[Path("a")], out=Path("b"), resamples=200, level=0.9, seed=4)
@@ -45,6 +49,31 @@ def test_means_are_those_of_the_reports(tmp_path: Path) -> None:
         assert sets.columns[:-2] == tuple(f"print, {one['classes']} classes" for one in run.report["multilabel"])
         values = [one["values"]["MAP@all"] for one in run.report["multilabel"]]
         assert sets.figures["MAP@all"].mean[s, :-2] == pytest.approx(values)
+
+
+def test_manipulation_of_several_attributes_has_a_column_for_each_number(tmp_path: Path) -> None:
+    embedded, head = random_case(0, 40)
+    other = random_case(1, 40)[1]
+    runs = []
+    for name, own in (("m3net", head), ("asen", other)):
+        vectors = own(torch.from_numpy(embedded.attribute_embeddings)).numpy()
+        seen = dataclasses.replace(embedded, global_embeddings=vectors)
+        runs.append(load_run(write_run(tmp_path / name, seen, name, own, manipulation={"sizes": (2, 3)})))
+    check_comparable(runs)
+    parts = by_task(runs)
+    assert "manipulation" not in parts
+    for task, key, sizes in (
+        ("several manipulations", "several_replaced", [2]),
+        ("several multilabel manipulations", "several_added_or_removed", [2, 3]),
+    ):
+        assert parts[task].columns == (*(f"{size} attributes" for size in sizes), "overall", "macro")
+        assert task in TITLES
+        for s, run in enumerate(runs):
+            entries = run.report["manipulation"][key]
+            assert [entry["attributes"] for entry in entries] == sizes
+            for measure, figures in parts[task].figures.items():
+                assert figures.mean[s, :-2] == pytest.approx([entry["values"][measure] for entry in entries])
+                assert figures.chance[:-2] == pytest.approx([entry["random"][measure] for entry in entries])
 
 
 def test_intervals_and_differences_are_those_of_each_system_alone(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from html.parser import HTMLParser
 
-from pipelines.evaluate.compare.page import page
+from pipelines.evaluate.compare.page import Picture, page
 from pipelines.evaluate.tables import Table
 
 TABLE = Table("a < b", ("<note>",), ("%", "", "<script>"), (("MAP", "x & y", "1.00"), ("MAP", "z", "2.00")), frozenset({(1, 2)}))  # fmt: skip  # noqa: E501
@@ -36,13 +36,16 @@ class Reader(HTMLParser):
 
 
 def test_page() -> None:
-    text = page(["m3net: <runs>"], [TABLE, TABLE], [("curves", "over K", b"picture")])
+    sheet = Picture("a sheet & more", "of items", b"photographs", "jpeg")
+    text = page(["m3net: <runs>"], [TABLE, TABLE], [Picture("curves", "over K", b"picture")], [sheet])
     reader = Reader(text)
-    assert reader.open == [] and reader.sources == ["data:image/png;base64," + base64.b64encode(b"picture").decode()]
+    parts = (("png", b"picture"), ("jpeg", b"photographs"))
+    sources = [f"data:image/{kind};base64,{base64.b64encode(data).decode()}" for kind, data in parts]
+    assert reader.open == [] and reader.sources == sources
     assert reader.texts.count(("th", "<script>")) == reader.texts.count(("b", "2.00")) == 2
     assert (
         ("td", "x & y") in reader.texts and ("h2", "a < b") in reader.texts and ("li", "m3net: <runs>") in reader.texts
     )
     assert "http" not in text.replace("http-equiv", "")
     order = [data for tag, data in reader.texts if tag == "h2"]
-    assert order == ["a < b", "curves", "a < b"]
+    assert order == ["a < b", "curves", "a < b", "a sheet & more"]

@@ -70,6 +70,16 @@ def test_other_galleries_are_told_apart(tmp_path: Path) -> None:
         check_comparable([one, dataclasses.replace(two, queries=fewer)])
 
 
+def test_another_gallery_of_the_same_size_is_told_apart(tmp_path: Path) -> None:
+    one, two = (load_run(write_run(tmp_path / name, system(n))) for n, name in enumerate(("one", "two")))
+    check_comparable([one, two])
+    name = system(0).taxonomy.names[0]
+    galleries = {**two.report["data"]["galleries"], name: "of other items"}
+    other = dataclasses.replace(two, report={**two.report, "data": {**two.report["data"], "galleries": galleries}})
+    with pytest.raises(DuetError, match=f"two: the gallery of {name} is not that of .*one"):
+        check_comparable([one, other])
+
+
 @pytest.mark.parametrize(("name", "value"), [("denominator", "hits"), ("zero", "skip")])
 def test_other_ways_of_counting_are_refused(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(DuetError, match=rf"two: --retrieval.{name} is '{value}', but '\w+' in .*one; evaluate both"):
@@ -102,6 +112,18 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         load_run(folder)
 
 
+def test_queries_of_another_report_are_refused(tmp_path: Path) -> None:
+    one, two = (write_run(tmp_path / name, system(n)) for n, name in enumerate(("one", "two")))
+    (one / "queries.parquet").write_bytes((two / "queries.parquet").read_bytes())
+    with pytest.raises(DuetError, match=r"one: queries\.parquet is not of this report\.json"):
+        load_run(one)
+
+
+def test_runs_without_a_common_measure_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DuetError, match=r"of reranking, .* no measure in common; .* the same --reranking\.ks"):
+        compared(tmp_path, system(0), system(1), reranking={"ks": [5]})
+
+
 def test_given_classes_are_another_system(tmp_path: Path) -> None:
     base = system(0)
     given = write_run(tmp_path / "a", base, retrieval={"classes": "given"})
@@ -122,6 +144,15 @@ def test_seeds_are_joined_unless_each_is_asked_for(tmp_path: Path) -> None:
     assert [one.name for one in join_seeds([runs[0], *same_name], each=True)] == [
         f"m3net, {tmp_path / 'a'}", f"m3net, {tmp_path / 'x' / 'a'}"
     ]  # fmt: skip
+
+
+def test_other_encoders_are_no_seeds_of_one(tmp_path: Path) -> None:
+    backbones = ("resnet18", "resnet34", "resnet18")
+    folders = [write_run(tmp_path / str(n), system(n), backbone=name) for n, name in enumerate(backbones)]
+    joined = join_seeds([load_run(folder) for folder in folders], each=False)
+    assert {one.name: [run.folder.name for run in one.runs] for one in joined} == {
+        "m3net, backbone resnet18": ["0", "2"], "m3net, backbone resnet34": ["1"]
+    }  # fmt: skip
 
 
 def test_one_checkpoint_twice_is_no_second_seed(tmp_path: Path) -> None:

@@ -11,9 +11,19 @@ import pytest
 
 from pipelines.evaluate.compare.classes import ClassFigures
 from pipelines.evaluate.compare.comparison import Figures, TaskComparison
+from pipelines.evaluate.compare.pairs import PairFigures
 from pipelines.evaluate.compare.published import published
 from pipelines.evaluate.compare.runs import Run, System
-from pipelines.evaluate.compare.tables import csv_text, differences_table, means_table, worst_table
+from pipelines.evaluate.compare.tables import (
+    csv_text,
+    differences_table,
+    means_table,
+    pair_rows,
+    pairs_table,
+    threshold_rows,
+    worst_table,
+)
+from pipelines.evaluate.compare.thresholds import ThresholdCurves
 
 NAN = np.full(3, np.nan)
 
@@ -83,6 +93,46 @@ def test_csv_has_every_figure() -> None:
     assert row["runs"] == "2" and rows[-1]["value"] == "0.75"
     (row,) = [r for r in rows if (r["system"], r["measure"], r["column"]) == ("asen", "MAP@all", "collar")]
     assert row["spread"] == ""
+
+
+def pairs(count: int) -> PairFigures:
+    mean = np.array([np.linspace(0.1, 0.5, count), np.linspace(0.3, 0.1, count)])
+    names = tuple((f"a{p}", f"b{p}") for p in range(count))
+    queries = np.arange(count) + 1
+    return PairFigures("print", ("m3net", "asen"), names, 2000.4 - queries, queries, np.full(count, 0.05), mean)
+
+
+def test_the_most_frequent_pairs_and_all_of_them() -> None:
+    table = pairs_table(pairs(2))
+    assert table.columns == ("%", "", "a0 + b0", "a1 + b1", "all 2 pairs")
+    assert table.rows == (
+        ("MAP@all", "random", "5.00", "5.00", "5.00"),
+        ("MAP@all", "m3net", "10.00", "50.00", "36.67"),
+        ("MAP@all", "asen", "30.00", "10.00", "16.67"),
+        ("queries", "", "1", "2", "3"),
+        ("carry both", "", "1,999", "1,998", ""),
+    )
+    assert table.bold == {(2, 2), (1, 3), (1, 4)} and table.title.endswith("print")
+    many = pairs_table(pairs(50))
+    assert len(many.columns) == 2 + 6 + 1 and many.columns[-1] == "all 50 pairs"
+    assert many.rows[3][-1] == f"{sum(range(51)):,}"
+
+
+def test_csv_has_pairs_and_thresholds() -> None:
+    curve = ThresholdCurves("asen", (0.25, 0.5), (0.5,), {"print": np.array([0.125, np.nan])})
+    text = csv_text([task()], more=[*pair_rows([pairs(2)]), *threshold_rows([curve])])
+    rows = [row for row in csv.DictReader(io.StringIO(text)) if row["task"] != "retrieval"]
+    shown = [tuple(row[name] for name in ("task", "column", "queries", "system", "kind", "value")) for row in rows]
+    assert shown == [
+        ("co-occurring classes", "print: a0 + b0", "1", "random", "random", "0.05"),
+        ("co-occurring classes", "print: a0 + b0", "1", "m3net", "system", "0.1"),
+        ("co-occurring classes", "print: a0 + b0", "1", "asen", "system", "0.3"),
+        ("co-occurring classes", "print: a1 + b1", "2", "random", "random", "0.05"),
+        ("co-occurring classes", "print: a1 + b1", "2", "m3net", "system", "0.5"),
+        ("co-occurring classes", "print: a1 + b1", "2", "asen", "system", "0.1"),
+        ("threshold", "print, γ = 0.25", "", "asen", "system", "0.125"),
+        ("threshold", "print, γ = 0.5", "", "asen", "system", ""),
+    ]
 
 
 def test_the_worst_classes_of_each_system() -> None:

@@ -1,0 +1,126 @@
+"""Contact sheets: the same queries, with what each system found below each other, hits framed green, misses red."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from model.taxonomy import Taxonomy
+from pipelines.data.images import decode
+from pipelines.data.item_store import ItemStore
+from pipelines.errors import DuetError
+
+from ..contact_sheet import Cell, Group, Row, draw_sheet
+from ..examples import labels
+from ..items import open_items
+from ..metrics import Floats
+from ..neighbours import FILE, read_neighbours
+from ..query_table import of_task
+from ..sampling import sample
+from .page import Picture
+from .runs import Run, System
+
+_MEASURE = "MAP@all"  # of one query: its AP@all
+_QUALITY = 88  # of JPEG
+_ASKED = ("attribute", "item_id", "class")
+DRAWN, DIFFER = "drawn at random", "where the systems differ most"
+_NOTE = (
+    "Each query (blue) with the nearest items of every system, best first: green carries what is asked for, red does "
+    "not; below each what it is labelled with. Of a system with several runs, its first"
+)
+
+
+def draw_sheets(systems: Sequence[System], number: int, seed: int) -> list[Picture]:
+    """A sheet for each attribute.
+
+    Args:
+        systems: comparable ones; of each, the first run is shown.
+        number: of queries drawn at random, and at most as many where the systems differ most.
+        seed: of the draw.
+
+    Raises:
+        DuetError: an evaluation has kept no nearest items, or the pictures are not where they were.
+    """
+    runs = [system.runs[0] for system in systems]
+    tables = [of_task(run.queries, "retrieval") for run in runs]
+    found = [_neighbours(run, table) for run, table in zip(runs, tables, strict=True)]
+    scores = np.stack([table[_MEASURE].to_numpy() for table in tables])
+    store = _items(runs[0])
+    places = {item_id: item for item, item_id in enumerate(store.item_ids)}
+
+    def cell(item_id: str, hit: bool | None, n: int) -> Cell:
+        if item_id not in places:
+            raise DuetError(f"item {item_id!r} of {runs[0].folder} is not in the manifest any more")
+        return Cell(places[item_id], hit, labels(store, places[item_id], n))
+
+    def group(query: int, why: str) -> Group:
+        attribute, item_id, asked = (tables[0][name][query].as_py() for name in _ASKED)
+        n = store.taxonomy.position(attribute)
+        own = cell(item_id, None, n)
+        rows = []
+        for system, table, score in zip(systems, found, scores[:, query], strict=True):
+            nearest = zip(table["nearest"][query].as_py(), table["hit"][query].as_py(), strict=True)
+            caption = f"{system.name}\nAP@all {100 * score:.1f} %"
+            rows.append(Row(caption, own, tuple(cell(one, hit, n) for one, hit in nearest)))
+        return Group(f"{attribute}: {asked or own.text} — {item_id}, {why}", tuple(rows))
+
+    pictures = []
+    for attribute, chosen in choose(tables[0], scores, number, seed).items():
+        sheet = draw_sheet([group(*one) for one in chosen], lambda item: decode(store.image(item)))
+        pictures.append(Picture(f"Contact sheet: {attribute}", _NOTE, _jpeg(sheet), "jpeg"))
+    return pictures
+
+
+def choose(table: pa.Table, scores: Floats, number: int, seed: int) -> dict[str, list[tuple[int, str]]]:
+    """Queries of each attribute to which something is relevant: (row, why it was chosen).
+
+    Args:
+        table: Q queries of retrieval.
+        scores: S×Q, of S systems.
+        number: see `draw_sheets`.
+        seed: of the draw.
+    """
+    attributes = np.asarray(table["attribute"].to_pylist(), dtype=object)
+    possible = table["relevant"].to_numpy() > 0
+    spread = scores.max(0) - scores.min(0)
+    result: dict[str, list[tuple[int, str]]] = {}
+    for attribute in dict.fromkeys(attributes[possible].tolist()):
+        rows = np.flatnonzero((attributes == attribute) & possible)
+        drawn = rows[sample(len(rows), number, seed)]
+        rest = np.setdiff1d(rows, drawn)
+        rest = rest[spread[rest] > 0]
+        most = rest[np.argsort(-spread[rest], kind="stable")[:number]]
+        result[attribute] = [(row, DRAWN) for row in drawn.tolist()] + [(row, DIFFER) for row in most.tolist()]
+    return result
+
+
+def _neighbours(run: Run, queries: pa.Table) -> pa.Table:
+    """A run's nearest items, a row for each of its queries of retrieval."""
+    table = read_neighbours(run.folder)
+    if not table.select(_ASKED).equals(queries.select(_ASKED)):
+        raise DuetError(f"{run.folder / FILE}: of other queries than those beside it; run `duet evaluate` again")
+    return table
+
+
+def _items(run: Run) -> ItemStore:
+    """The items that a run has evaluated. Raises `DuetError` if they are not there any more."""
+    settings = run.report["settings"]
+    store, _ = open_items(
+        settings["manifest"],
+        Taxonomy.from_json(run.report["taxonomy"]),
+        roots=settings["roots"],
+        split=settings["split"],
+        cache=Path(settings["cache"]) if settings["cache"] else None,
+    )
+    return store
+
+
+def _jpeg(sheet: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    sheet.save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()
