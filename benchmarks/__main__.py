@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("duet", "training", "ingestion")
+NAMES = ("duet", "training", "ingestion", "embedding", "retrieval")
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,11 @@ from model.encoder import asked
 from pipelines.errors import DuetError
 
 from .embedded import Embedded
-from .ordering import order
+from .ordering import blocks, in_threads, order
 
-_CHUNK = 2_000_000  # (query, candidate) pairs ranked at once: about 100 MB
+Value = TypeVar("Value", bound=np.generic)
+
+_CHUNK = 8_000_000  # (query, candidate) pairs at once: about 100 MB; a product with few queries is slow
 
 
 class Gallery:
@@ -67,21 +70,82 @@ class Gallery:
         Raises:
             DuetError: a class of the condition has no class embedding for its query.
         """
+        result = np.empty((len(items), len(self) if limit is None else min(len(self), limit)), np.int64)
+
+        def keep(part: slice, places: NDArray[np.int64]) -> None:
+            result[part] = places
+
+        self._rank(items, condition, limit, keep)
+        return result
+
+    def reorder(
+        self,
+        values: NDArray[Value],
+        items: NDArray[np.integer],
+        condition: NDArray[np.bool_],
+        query: NDArray[np.integer],
+        first: int,
+    ) -> tuple[NDArray[Value], NDArray[np.int64]]:
+        """Put what is said of the candidates in the order of B rankings, which are never all in memory.
+
+        Args:
+            values: C×G, in the gallery's order.
+            items: see `rank`.
+            condition: see `rank`.
+            query: C ascending positions 0..B−1, the ranking of each row of `values`.
+            first: how many places to keep.
+
+        Returns:
+            The values, C×G, best first, and the first places, C×min(G, first).
+
+        Raises:
+            DuetError: see `rank`.
+        """
+        result, kept = np.empty_like(values), np.empty((len(values), min(len(self), first)), np.int64)
+        ends = np.searchsorted(query, np.arange(len(items) + 1))
+
+        def take(part: slice, ranked: NDArray[np.int64]) -> None:
+            for one, places in enumerate(ranked, part.start):
+                for row in range(ends[one], ends[one + 1]):
+                    result[row], kept[row] = values[row].take(places), places[:first]
+
+        self._rank(items, condition, None, take)
+        return result, kept
+
+    def _rank(
+        self,
+        items: NDArray[np.integer],
+        condition: NDArray[np.bool_],
+        limit: int | None,
+        use: Callable[[slice, NDArray[np.int64]], None],
+    ) -> None:
+        """Call `use` with runs of the queries and their places, from as many threads as torch has."""
         queries = asked(self._embedded.attribute_embeddings[items, self._attribute], self._embedded.slack)
         near = queries @ self._vectors.T
-        own = self.own[items]
-        total = np.zeros_like(near)
-        tier = np.zeros(near.shape, np.int16)
-        for m in np.flatnonzero(condition.any(0)).tolist():
-            rows = np.flatnonzero(condition[:, m])
-            block = np.ix_(rows, self._carry(m))
-            tier[block] += 1
-            if self._embedded.class_embeddings is not None:
-                total[block] += self._class_similarity(items[rows], m, self._embedded.class_embeddings)
-        if self._embedded.class_embeddings is None:
-            return order(near, tier=tier, own=own, limit=limit)
-        similarity = np.divide(total, tier, out=near.copy(), where=tier > 0)
-        return order(similarity, tier=tier, secondary=near, own=own, limit=limit)
+        own, embeddings = self.own[items], self._embedded.class_embeddings
+        carriers = {m: self._carry(m) for m in np.flatnonzero(condition.any(0)).tolist()}
+        similarities = {}
+        if embeddings is not None:
+            similarities = {m: self._class_similarity(items[condition[:, m]], m, embeddings) for m in carriers}
+        before: NDArray[np.int64] = np.cumsum(condition, axis=0) - condition  # a query's row in the similarities
+
+        def rank(part: slice) -> None:
+            here = near[part]
+            tier, total = np.zeros(here.shape, np.int16), np.zeros_like(here)
+            for m in np.flatnonzero(condition[part].any(0)).tolist():
+                rows = np.flatnonzero(condition[part, m])
+                block = np.ix_(rows, carriers[m])
+                tier[block] += 1
+                if embeddings is not None:
+                    total[block] += similarities[m][before[part, m][rows]]
+            if embeddings is None:
+                use(part, order(here, tier=tier, own=own[part], limit=limit))
+            else:
+                np.divide(total, tier, out=total, where=tier > 1)
+                similarity = np.where(tier > 0, total, here)
+                use(part, order(similarity, tier=tier, secondary=here, own=own[part], limit=limit))
+
+        in_threads(rank, blocks(len(items), len(self)))
 
     def _carry(self, m: int) -> NDArray[np.int64]:
         """Places of the candidates predicted to carry class m."""

@@ -37,10 +37,11 @@ def average_precision(
     """
     total = _relevant(hits, relevant)
     head = hits if k is None else hits[:, : _positive(k)]
-    rows, columns = np.nonzero(head)
-    found = np.bincount(rows, minlength=len(head))
+    found = np.count_nonzero(head, axis=1)
+    rows = np.repeat(np.arange(len(head)), found)
+    ranks = np.flatnonzero(head) - rows * head.shape[1] + 1  # several times faster than `nonzero` in 2-D
     number = np.arange(1, len(rows) + 1) - np.repeat(np.cumsum(found) - found, found)  # h_k at each hit
-    precision = np.bincount(rows, number / (columns + 1), minlength=len(head))
+    precision = np.bincount(rows, number / ranks, minlength=len(head))
     if denominator == "hits":
         total = found
     elif denominator == "min" and k is not None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from .embedded import Embedded
 from .gallery import Gallery
+from .metrics import Counts, Hits
 from .retrieval import score_queries
 from .roles import ROLES, Roles
 from .sampling import sample
-from .scores import Scores
+from .scores import NEAREST, Scores
 from .settings import MultiLabelSettings, RetrievalSettings
 
 
@@ -86,13 +87,10 @@ def _score(
     size: int,
     settings: RetrievalSettings,
 ) -> Scores:
-    def relevance(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def hits(rows: NDArray[np.int64]) -> tuple[Hits, Counts]:
         whole = condition[rows].astype(np.float32) @ candidates == size
         own = gallery.own[item[rows]]
         whole[own >= 0, own[own >= 0]] = False
-        return np.asarray(whole)
+        return gallery.reorder(np.asarray(whole), item[rows], condition[rows], np.arange(len(rows)), NEAREST)
 
-    def rank(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        return gallery.rank(item[rows], condition[rows])
-
-    return score_queries(gallery, item, np.full(len(item), -1, np.int64), rank, relevance, settings)
+    return score_queries(gallery, item, np.full(len(item), -1, np.int64), hits, settings)

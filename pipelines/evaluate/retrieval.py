@@ -75,7 +75,7 @@ class AttributeQueries:
             self.class_index: Counts = local + self._span.start
         else:
             self.item, self.class_index = queries, np.full(len(queries), -1, np.int64)
-        self._candidate_classes = carried[self.gallery.items]
+        self._carriers = np.ascontiguousarray(carried[self.gallery.items].T)  # M×G
         self._sets = _set_codes(carried)
 
     def __len__(self) -> int:
@@ -83,30 +83,39 @@ class AttributeQueries:
 
     def rank(self, rows: NDArray[np.integer], limit: int | None = None) -> NDArray[np.int64]:
         """Places in the gallery, best first, for the given queries: B×min(G, limit). Itself stands last."""
+        items, condition, query = self._rankings(rows)
+        ranked = self.gallery.rank(items, condition, limit)
+        return ranked if np.array_equal(query, np.arange(len(items))) else ranked[query]
+
+    def hits(self, rows: NDArray[np.integer]) -> tuple[Hits, Counts]:
+        """Relevance in rank order, B×G, and the first places, B×min(G, NEAREST), of ascending queries."""
+        items, condition, query = self._rankings(rows)
+        return self.gallery.reorder(self.relevance(rows), items, condition, query, NEAREST)
+
+    def _rankings(self, rows: NDArray[np.integer]) -> tuple[Counts, NDArray[np.bool_], Counts]:
+        """Items and conditions to rank the gallery for, and which of those rankings each query has (B)."""
         items = self.item[rows]
         if self._settings.classes == "given":
             condition = self._embedded.carried[items, self._span]
             if self._per_class:
                 condition = np.zeros_like(condition)
                 condition[np.arange(len(rows)), self.class_index[rows] - self._span.start] = True
-            return self.gallery.rank(items, condition, limit)
+            return items, condition, np.arange(len(rows))
         # An item's queries differ in what is relevant, not in how the gallery is ranked: rank once per item.
         unique, inverse = np.unique(items, return_inverse=True)
         # A system that does not put classes first has one tier, unless somebody gives the classes.
-        condition = self._embedded.predicted[unique, self._span] & self._embedded.class_first
-        ranked = self.gallery.rank(unique, condition, limit)
-        return ranked if len(unique) == len(items) and (unique == items).all() else ranked[inverse]
+        return unique, self._embedded.predicted[unique, self._span] & self._embedded.class_first, inverse
 
     def relevance(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """B×G bool in the gallery's order; False for the query itself."""
         items = self.item[rows]
         if self._per_class:
-            result = self._candidate_classes.T[self.class_index[rows] - self._span.start]
+            result = self._carriers[self.class_index[rows] - self._span.start]
         elif self._settings.relevance == "exact":
             result = self._sets[items][:, None] == self._sets[self.gallery.items]
         else:
             target = self._embedded.carried[items, self._span].astype(np.float32)
-            result = target @ self._candidate_classes.T.astype(np.float32) > 0
+            result = target @ self._carriers.astype(np.float32) > 0
         own = self.gallery.own[items]
         result[own >= 0, own[own >= 0]] = False
         return result
@@ -127,9 +136,7 @@ def evaluate_retrieval(
     attributes = {}
     for n, name in enumerate(embedded.taxonomy.names):
         queries = AttributeQueries(embedded, n, settings, roles)
-        attributes[name] = score_queries(
-            queries.gallery, queries.item, queries.class_index, queries.rank, queries.relevance, settings
-        )
+        attributes[name] = score_queries(queries.gallery, queries.item, queries.class_index, queries.hits, settings)
     return RetrievalResult(settings, attributes)
 
 
@@ -137,8 +144,7 @@ def score_queries(
     gallery: Gallery,
     item: Counts,
     class_index: Counts,
-    rank: Callable[[Counts], Counts],
-    relevance: Callable[[Counts], NDArray[np.bool_]],
+    hits: Callable[[Counts], tuple[Hits, Counts]],
     settings: RetrievalSettings,
 ) -> Scores:
     """Rank and score Q queries, a chunk at a time.
@@ -147,25 +153,23 @@ def score_queries(
         gallery: what is ranked.
         item: Q positions of the query items.
         class_index: Q, see `Scores`.
-        rank: positions of queries (B) -> B×G places in the gallery, best first.
-        relevance: positions of queries (B) -> B×G bool, in the gallery's order, False for the query itself.
+        hits: positions of queries (B), ascending -> relevance in rank order, B×G, the query itself last and False;
+            and the first places, B×min(G, NEAREST).
         settings: K, D.
     """
     sizes, parts = len(gallery) - (gallery.own[item] >= 0), []
     # Without queries, one empty chunk: its scores have all the measures, of nothing.
     for part in gallery.chunks(len(item)) if len(item) else [slice(0, 0)]:
         rows = np.arange(part.start, part.stop)
-        ranked = rank(rows)
-        hits = np.take_along_axis(relevance(rows), ranked, axis=1)
-        scores = score(hits, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
-        nearest, hit = _nearest(gallery, item[part], ranked, hits)
+        ordered, first = hits(rows)
+        scores = score(ordered, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
+        nearest, hit = _nearest(gallery, item[part], first, ordered)
         parts.append(replace(scores, nearest=nearest, hit=hit))
     return join(parts)
 
 
-def _nearest(gallery: Gallery, item: Counts, ranked: Counts, hits: Hits) -> tuple[Counts, Hits]:
+def _nearest(gallery: Gallery, item: Counts, first: Counts, hits: Hits) -> tuple[Counts, Hits]:
     """Of B rankings the first items and whether they are hits: B×NEAREST each; −1 for the query itself and beyond."""
-    first = ranked[:, :NEAREST]
     nearest, hit = np.full((len(first), NEAREST), -1, np.int64), np.zeros((len(first), NEAREST), bool)
     nearest[:, : first.shape[1]] = np.where(first == gallery.own[item][:, None], -1, gallery.items[first])
     hit[:, : first.shape[1]] = hits[:, :NEAREST]

@@ -116,8 +116,6 @@ def at_threshold(embedded: Embedded, threshold: float) -> Embedded:
 def _average_precision(embedded: Embedded, attribute: int, settings: RetrievalSettings, roles: Roles) -> Floats:
     """AP@all of every query of one attribute."""
     queries = AttributeQueries(embedded, attribute, settings, roles)
-    parts = [np.empty(0)]
-    for part in queries.gallery.chunks(len(queries)):
-        rows = np.arange(part.start, part.stop)
-        parts.append(metrics.average_precision(np.take_along_axis(queries.relevance(rows), queries.rank(rows), axis=1)))
-    return np.concatenate(parts)
+    chunks = queries.gallery.chunks(len(queries))
+    parts = (metrics.average_precision(queries.hits(np.arange(part.start, part.stop))[0]) for part in chunks)
+    return np.concatenate([np.empty(0), *parts])

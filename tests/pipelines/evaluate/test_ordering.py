@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.evaluate.ordering import order
+from pipelines.evaluate import ordering
+from pipelines.evaluate.ordering import blocks, in_threads, order
 from pipelines.search.ranking import rank
 
 values = st.sampled_from([-1.0, -0.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 1.0, 3e38])
@@ -47,6 +49,47 @@ def test_equals_the_ranking_rule_on_many_candidates() -> None:
     found = order(similarity, tier=tier, secondary=secondary)
     for row in range(5):
         assert (found[row] == rank(tier[row], similarity[row], np.arange(3000), secondary=secondary[row])).all()
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    similarity, secondary = (rng.integers(-3, 4, (23, 50)).astype(np.float32) for _ in range(2))
+    tier, own = rng.integers(0, 3, (23, 50)), rng.integers(-1, 50, 23)
+    for more in ({}, {"secondary": secondary}, {"limit": 7}, {"secondary": secondary, "limit": 7}):
+        whole = order(similarity, tier=tier, own=own, **more)
+        with monkeypatch.context() as patch:
+            patch.setattr(ordering, "_BLOCK", 200)
+            assert (order(similarity, tier=tier, own=own, **more) == whole).all()
+
+
+def test_the_layout_and_the_type_change_nothing() -> None:
+    rng = np.random.default_rng(2)
+    similarity, secondary = (rng.integers(-3, 4, (9, 40)).astype(np.float32) for _ in range(2))
+    whole = order(similarity, secondary=secondary)
+    assert (order(np.asfortranarray(similarity), secondary=np.asfortranarray(secondary)) == whole).all()
+    assert (order(similarity.astype(np.float64), secondary=secondary.astype(np.float64)) == whole).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 100])
+def test_blocks_are_all_queries_once(count: int) -> None:
+    for size in (0, 1, 30_000, 10**6):
+        rows = [row for part in blocks(count, size) for row in range(part.start, part.stop)]
+        assert rows == list(range(count))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_all_parts_run_and_what_one_raises_is_raised(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    done = np.zeros(50, int)
+
+    def run(part: slice) -> None:
+        done[part] += 1
+        if part.start == 49:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        in_threads(run, [slice(n, n + 1) for n in range(50)])
+    assert (done == 1).all()
 
 
 def test_the_query_itself_is_last() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,10 +17,10 @@ from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.errors import DuetError
-from pipelines.evaluate import gallery, roles
+from pipelines.evaluate import gallery, ordering, roles
 from pipelines.evaluate.embedded import Embedded
-from pipelines.evaluate.retrieval import evaluate_retrieval
-from pipelines.evaluate.scores import CURVE
+from pipelines.evaluate.retrieval import AttributeQueries, evaluate_retrieval
+from pipelines.evaluate.scores import CURVE, NEAREST
 from pipelines.evaluate.settings import RetrievalSettings
 
 from . import slow_metrics as slow
@@ -75,14 +76,30 @@ def test_equals_the_slow_evaluation_on_small_sets(
     check(random_embedded(seed, items, classes=classes, unknown=0.4), chosen)
 
 
-def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_chunks_blocks_and_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = random_embedded(1, 40)
     whole = evaluate_retrieval(embedded)
-    monkeypatch.setattr(gallery, "_CHUNK", 100)
+    monkeypatch.setattr(gallery, "_CHUNK", 500)  # about 16 queries
+    monkeypatch.setattr(ordering, "_BLOCK", 100)  # about 3
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     pieces = evaluate_retrieval(embedded)
     for name, scores in whole.attributes.items():
         assert (scores.values["MAP@all"] == pieces.attributes[name].values["MAP@all"]).all()
         assert (scores.item == pieces.attributes[name].item).all()
+        assert (scores.nearest == pieces.attributes[name].nearest).all()
+
+
+@pytest.mark.parametrize("classes", ["predicted", "given"])
+def test_hits_are_the_relevance_of_the_ranking(classes: str) -> None:
+    embedded = random_embedded(3, 40)
+    chosen = RetrievalSettings(classes=classes)
+    queries = AttributeQueries(embedded, 1, chosen, roles.leave_one_out(embedded))  # several queries of an item
+    rows = np.arange(3, len(queries) - 3)
+    ranked = queries.rank(rows)
+    hits, first = queries.hits(rows)
+    assert (hits == np.take_along_axis(queries.relevance(rows), ranked, axis=1)).all()
+    assert (first == ranked[:, :NEAREST]).all()
 
 
 def one_attribute(vectors: list[list[float]], labels: list[int], predicted: list[int], classes: int = 2) -> Embedded:

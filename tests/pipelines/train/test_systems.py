@@ -25,7 +25,7 @@ from .runs import settings_of, trainer_of
 from .shapes import write_shapes
 from .sharding import check_sharding
 
-SHARDED = [("csn", ["original"]), ("asen_pp", []), ("agman", []), ("modc", []), ("fashionsearchnet", [])]
+SHARDED = {"csn": ["original"], "asen_pp": [], "agman": [], "modc": [], "fashionsearchnet": []}
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,12 @@ def test_stages_resume_where_they_were(system: str, manifest: Path, tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("system", "switches"), SHARDED)
-def test_more_workers_give_the_same_weights(system: str, switches: list[str], manifest: Path, tmp_path: Path) -> None:
-    encoder = {"system": system, "switches": switches}
-    check_sharding(settings_of(manifest, tmp_path, epochs=2, encoder=encoder), tmp_path, sizes=(1, 2))
+def test_more_workers_give_the_same_weights(manifest: Path, tmp_path: Path) -> None:
+    runs = {
+        system: settings_of(manifest, tmp_path, epochs=2, encoder={"system": system, "switches": switches})
+        for system, switches in SHARDED.items()
+    }
+    check_sharding(runs, tmp_path, sizes=(1, 2))
 
 
 def test_losses_are_the_systems_own_unless_given(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_other_training_items_are_refused(manifest: Path, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path) -> None:
-    check_sharding(settings_of(manifest, tmp_path, epochs=1), tmp_path, sizes=(1, 2, 3))
+    check_sharding({"m3net": settings_of(manifest, tmp_path, epochs=1)}, tmp_path, sizes=(1, 2, 3))
 
 
 @pytest.mark.slow
