@@ -82,7 +82,8 @@ class MODCObjective(Objective):
             rows = (~known[:, n]).nonzero()[:, 0]
             if len(rows) and len(classes) > 1:
                 vectors = output.embeddings[rows, n].float()
-                cosines, order = (F.normalize(vectors, dim=-1) @ centres[classes].T).topk(2)
+                with torch.autocast(vectors.device.type, enabled=False):  # half precision ties centres that differ
+                    cosines, order = (F.normalize(vectors, dim=-1) @ centres[classes].T).topk(2)
                 yield vectors, classes[order[:, 0]], cosines
 
 
