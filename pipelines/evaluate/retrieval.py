@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from .embedded import Embedded
 from .gallery import Gallery
@@ -15,6 +18,8 @@ from .metrics import Counts, Hits
 from .roles import ROLES, Roles
 from .scores import NEAREST, Scores, Summary, join, macro, score, summarise
 from .settings import RetrievalSettings
+
+_THREADS = 8  # chunks at once, at most: each takes the memory of one
 
 
 @dataclass(frozen=True)
@@ -157,15 +162,19 @@ def score_queries(
             and the first places, B×min(G, NEAREST).
         settings: K, D.
     """
-    sizes, parts = len(gallery) - (gallery.own[item] >= 0), []
-    # Without queries, one empty chunk: its scores have all the measures, of nothing.
-    for part in gallery.chunks(len(item)) if len(item) else [slice(0, 0)]:
-        rows = np.arange(part.start, part.stop)
-        ordered, first = hits(rows)
+    sizes = len(gallery) - (gallery.own[item] >= 0)
+
+    def scored(part: slice) -> Scores:
+        ordered, first = hits(np.arange(part.start, part.stop))
         scores = score(ordered, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
         nearest, hit = _nearest(gallery, item[part], first, ordered)
-        parts.append(replace(scores, nearest=nearest, hit=hit))
-    return join(parts)
+        return replace(scores, nearest=nearest, hit=hit)
+
+    # Without queries, one empty chunk: its scores have all the measures, of nothing.
+    chunks = list(gallery.chunks(len(item))) or [slice(0, 0)]
+    # A chunk a core: numpy orders in one thread only, so its products of matrices must not take more either.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_THREADS, torch.get_num_threads())) as pool:
+        return join(pool.map(scored, chunks))
 
 
 def _nearest(gallery: Gallery, item: Counts, first: Counts, hits: Hits) -> tuple[Counts, Hits]:
