@@ -74,12 +74,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     for problem in store.problems():
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
-    own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
-    if own is not None and own.asked is not None and settings.retrieval.relevance != "class":
-        raise DuetError(
-            f"{settings.roles}: its queries are about classes, which --retrieval.relevance "
-            f"{settings.retrieval.relevance} does not look at; leave that out, or the column 'class'"
-        )
+    own, foreign = _own_roles(settings, store)
     if foreign:
         _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
     triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
@@ -124,12 +119,31 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         else None,
         sensitivity=_sensitivity(embedded, settings, encoder.threshold, retrieval, roles),
     )
-    queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
+    queries = query_table(
+        embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking, report.triplets
+    )
     save_queries(queries, settings.out)
     save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
     settings.save(settings.out / "settings.json")
     report.save(settings.out)  # last, and with a digest of the queries: a folder half written is no run
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
+
+
+def _own_roles(settings: EvaluateSettings, store: ItemStore) -> tuple[Roles | None, int]:
+    """See `own_roles`; None without a file."""
+    labels, relevance = settings.retrieval.labels, settings.retrieval.relevance
+    if settings.roles is None:
+        if labels == "listed":
+            raise DuetError("--retrieval.labels listed: needs --roles, with the candidates' classes")
+        return None, 0
+    own, foreign = own_roles(settings.roles, store, labels)
+    if relevance != "class" and (own.asked is not None or own.listed is not None):
+        who = "queries are about" if own.listed is None else "candidates stand for"
+        raise DuetError(
+            f"{settings.roles}: its {who} classes, which --retrieval.relevance {relevance} does not look at; "
+            "leave that out, or the column 'class'"
+        )
+    return own, foreign
 
 
 def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:

@@ -80,7 +80,8 @@ class AttributeQueries:
             self.class_index: Counts = local + self._span.start
         else:
             self.item, self.class_index = queries, np.full(len(queries), -1, np.int64)
-        self._carriers = np.ascontiguousarray(carried[self.gallery.items].T)  # M×G
+        stands_for = carried if roles.listed is None else carried & roles.listed[:, self._span]
+        self._carriers = np.ascontiguousarray(stands_for[self.gallery.items].T)  # M×G
         self._sets = _set_codes(carried)
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,19 +26,21 @@ class Roles:
         query: N×A bool.
         gallery: N×A bool.
         asked: N×ΣM bool, the classes that an item's queries may be about, of those that it carries; None = all.
+        listed: N×ΣM bool, the classes that a candidate stands for, of those that it carries; None = all.
     """
 
     query: NDArray[np.bool_]
     gallery: NDArray[np.bool_]
     asked: NDArray[np.bool_] | None = None
+    listed: NDArray[np.bool_] | None = None
 
     def digest(self, items: Labelled) -> dict[str, str]:
         """SHA-256 of each attribute's gallery, ids and classes: equal where two evaluations searched the same."""
-        result = {}
+        result, stands_for = {}, items.carried if self.listed is None else items.carried & self.listed
         for n, name in enumerate(items.taxonomy.names):
             classes = items.taxonomy.attributes[n].classes
             inside = np.flatnonzero(self.gallery[:, n] & items.known[:, n])
-            carried = items.carried[inside, items.taxonomy.span(n)]
+            carried = stands_for[inside, items.taxonomy.span(n)]
             rows = [
                 [items.item_ids[item], sorted(classes[m] for m in np.flatnonzero(row))]
                 for item, row in zip(inside.tolist(), carried, strict=True)
@@ -75,46 +77,51 @@ class Labelled(Protocol):
     def taxonomy(self) -> Taxonomy: ...  # noqa: D102
 
 
-def own_roles(path: Path, labelled: Labelled) -> tuple[Roles, int]:
+def own_roles(path: Path, labelled: Labelled, labels: Literal["all", "listed"] = "all") -> tuple[Roles, int]:
     """The query and gallery lists that a data set brings, and how many of their rows are not about these items.
 
     Args:
         path: Parquet with the text columns ``item_id``, ``attribute``, ``role`` (query or gallery) and, perhaps,
             ``class``: with one, the item asks for that class alone (a row for each), without one for all that it
-            carries. What a candidate carries is for the labels to say: its row's class is not looked at.
+            carries.
         labelled: N items. Rows of other items (of another split, say), of attributes that the encoder lacks or the
             item is not labelled for, and of classes that the query is not labelled with are counted.
+        labels: what candidates stand for: all classes that they carry, or those that their rows have, too.
 
     Raises:
-        ManifestError: see `read_text_table`; a role of another name; no row is about these items.
+        ManifestError: see `read_text_table`; a role of another name; no row is about these items; a candidate without
+            a class, if it is to stand for those listed.
     """
     table = read_text_table(path, "a table of roles", ["item_id", "attribute", "role"], ["class"])
     taxonomy = labelled.taxonomy
     items = {item_id: item for item, item_id in enumerate(labelled.item_ids)}
     attributes = {name: n for n, name in enumerate(taxonomy.names)}
-    result = {role: np.zeros_like(labelled.known) for role in ("query", "gallery")}
-    asked, unknown, narrowed = np.zeros_like(labelled.carried), 0, False
+    places = {role: np.zeros_like(labelled.known) for role in ("query", "gallery")}
+    named = {role: np.zeros_like(labelled.carried) for role in places}
+    unknown, narrowed = 0, False
     classes = table["class"].to_pylist() if "class" in table.schema.names else [None] * len(table)
     columns = (table[name].to_pylist() for name in ("item_id", "attribute", "role"))
     for item_id, attribute, role, name in zip(*columns, classes, strict=True):
-        if role not in result:
+        if role not in places:
             raise ManifestError(f"{path}: a role is 'query' or 'gallery', not {role!r}")
+        if labels == "listed" and role == "gallery" and name is None:
+            raise ManifestError(f"{path}: the candidate {item_id!r} has no class that --retrieval.labels listed needs")
         item, n = items.get(item_id), attributes.get(attribute)
         if item is None or n is None or not labelled.known[item, n]:
             unknown += 1
             continue
         span = taxonomy.span(n)
-        if role == "query":
-            chosen = np.array([name in (None, one) for one in taxonomy.attributes[n].classes])
-            if not (chosen & labelled.carried[item, span]).any():
-                unknown += 1
-                continue
-            asked[item, span] |= chosen
-            narrowed |= name is not None
-        result[role][item, n] = True
+        chosen = np.array([name in (None, one) for one in taxonomy.attributes[n].classes])
+        if (role == "query" or labels == "listed") and not (chosen & labelled.carried[item, span]).any():
+            unknown += 1
+            continue
+        named[role][item, span] |= chosen
+        places[role][item, n] = True
+        narrowed |= role == "query" and name is not None
     if unknown == len(table):
         raise ManifestError(f"{path}: none of its {len(table):,} rows is about an item and attribute that is evaluated")
-    return Roles(result["query"], result["gallery"], asked if narrowed else None), unknown
+    asked, listed = named["query"] if narrowed else None, named["gallery"] if labels == "listed" else None
+    return Roles(places["query"], places["gallery"], asked, listed), unknown
 
 
 ROLES = {"leave-one-out": leave_one_out, "split": split}

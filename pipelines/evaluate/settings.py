@@ -23,6 +23,9 @@ class RetrievalSettings(Section):
     hash of the id."""
     relevance: Literal["class", "any", "exact"] = "class"
     """Multi-label attributes: class: one query per (item, class); any: shares a class; exact: the same set."""
+    labels: Literal["all", "listed"] = "all"
+    """Classes that a candidate stands for: all of its labels, or those of its rows in --roles alone (the single-label
+    figures of DeepFashion)."""
     classes: Literal["predicted", "given"] = "predicted"
     """The query's classes, which make the tiers: predicted by the encoder, or given (a hint that a search by picture
     does not get)."""

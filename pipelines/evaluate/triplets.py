@@ -14,6 +14,7 @@ from model.encoder import asked
 
 from .embedded import Embedded
 from .metrics import Counts, Floats, triplet_accuracy
+from .scores import Scores
 from .text_table import read_text_table
 
 COLUMNS = ("attribute", "anchor", "positive", "negative")
@@ -21,23 +22,45 @@ _CHUNK = 16_000_000  # numbers of the vectors compared at once, of each role
 
 
 @dataclass(frozen=True)
+class Answers:
+    """The T triplets of one attribute.
+
+    Attributes:
+        scores: of each, as a query of its anchor for one of two candidates: ``accuracy`` is 1 or 0.
+        others: T×2 positions of the positive and the negative.
+    """
+
+    scores: Scores
+    others: Counts
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right ones."""
+        return float(self.scores.values["accuracy"].mean())
+
+
+@dataclass(frozen=True)
 class TripletAccuracy:
     """Shares of triplets with s(anchor, positive) > s(anchor, negative), strictly; chance gives 1/2.
 
     Attributes:
-        attributes: by name, in the taxonomy's order: (triplets, accuracy); those without a triplet are left out.
-        overall: accuracy over all triplets; NaN without any.
+        attributes: by name, in the taxonomy's order; those without a triplet are left out.
         unknown_items: triplets left out because an item of theirs is not among those embedded.
         unknown_attributes: triplets left out because the encoder lacks their attribute.
     """
 
-    attributes: Mapping[str, tuple[int, float]]
-    overall: float
+    attributes: Mapping[str, Answers]
     unknown_items: int
     unknown_attributes: int
 
     def __len__(self) -> int:
-        return sum(count for count, _ in self.attributes.values())
+        return sum(len(part.scores) for part in self.attributes.values())
+
+    @property
+    def overall(self) -> float:
+        """Accuracy over all triplets; NaN without any."""
+        parts = [part.scores.values["accuracy"] for part in self.attributes.values()]
+        return float(np.concatenate(parts).mean()) if parts else float("nan")
 
 
 def read_triplets(path: Path, split: str | None = None) -> pa.Table:
@@ -74,8 +97,22 @@ def evaluate_triplets(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy
     for n, name in enumerate(embedded.taxonomy.names):
         own = attribute == n
         if own.any():
-            parts[name] = int(own.sum()), triplet_accuracy(near[own], far[own])
-    return TripletAccuracy(parts, triplet_accuracy(near, far), int((absent & ~foreign).sum()), int(foreign.sum()))
+            scores = _scores(anchor[own], triplet_accuracy(near[own], far[own]))
+            parts[name] = Answers(scores, np.stack([positive[own], negative[own]], 1))
+    return TripletAccuracy(parts, int((absent & ~foreign).sum()), int(foreign.sum()))
+
+
+def _scores(anchor: Counts, right: Floats) -> Scores:
+    count = len(anchor)
+    return Scores(
+        item=anchor,
+        class_index=np.full(count, -1, np.int64),
+        gallery=np.full(count, 2, np.int64),
+        relevant=np.ones(count, np.int64),
+        values={"accuracy": right},
+        chance={"accuracy": np.full(count, 0.5)},
+        ceiling={},
+    )
 
 
 def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
