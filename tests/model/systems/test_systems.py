@@ -70,6 +70,24 @@ def test_one_pass_gives_all_attributes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("setting", "value"), [("hidden", 24), ("dropout", 0.5)])
+def test_a_setting_matters_or_is_refused(setting: str, value: float, name: str) -> None:
+    config = EncoderConfig(system=name, backbone="resnet18", **{setting: value})
+    if setting in SYSTEMS[name].unused or (setting == "dropout" and SYSTEMS[name].heads == ("centre",)):
+        with pytest.raises(EncoderError, match=f"{name}.*{setting}|{name} learns no classifier"):
+            build_encoder(config, TAXONOMY)
+        return
+    changed = build_encoder(config, TAXONOMY)
+    if setting == "hidden":
+        shapes = [[v.shape for v in net.state_dict().values()] for net in (changed, encoder(name))]
+        assert shapes[0] != shapes[1]
+    else:  # the norms of the backbone learn nothing between two passes of one batch
+        changed.train()
+        first, second = (changed.attributes(pictures(3)).logits for _ in range(2))
+        assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_batch_of_one_equals_batch_of_many(name: str) -> None:
     net, images = encoder(name), pictures(4, 50, 33)  # a size that no layer divides
     many = encode(net, images)
