@@ -141,8 +141,11 @@ def literal_fashionsearchnet(case: Case, net: FashionSearchNet, *, ranked: bool,
 
 
 def literal_modc(case: Case) -> Terms:
-    """Prototype and instance triplets, and of the unlabelled: nearest centre against next nearest (design 2 §3)."""
-    costs = []
+    """Prototype and instance triplets, and of the unlabelled: nearest centre against next nearest (design 2 §3).
+
+    The first and the last are of one mean, over all anchors.
+    """
+    costs, labelled = [], sum(1 for _ in rows(case))
     for i in range(len(case.embeddings)):
         for n in range(COUNT):
             if case.known[i, n]:
@@ -153,9 +156,9 @@ def literal_modc(case: Case) -> Terms:
             costs.append(hinge(case.embeddings[i, n], *centres) if len(centres) == 2 else ZERO)
     return {
         "classification": ZERO,
-        "prototype": prototype(case, hinge),
+        "prototype": prototype(case, hinge) * labelled / (labelled + len(costs)),
         "instance": instance(case, hinge),
-        "pseudo": torch.stack(costs).mean(),
+        "pseudo": torch.stack(costs).sum() / (labelled + len(costs)),
     }
 
 
