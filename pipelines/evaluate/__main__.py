@@ -25,6 +25,7 @@ from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
+from .expected import main as chance
 from .items import open_items
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
@@ -33,7 +34,7 @@ from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .reranking import evaluate_reranking
 from .retrieval import RetrievalResult, evaluate_retrieval
-from .roles import ROLES, Roles, own_roles
+from .roles import Roles, choose_roles
 from .sensitivity import Sensitivity, evaluate_sensitivity
 from .settings import EvaluateSettings
 from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
@@ -41,10 +42,11 @@ from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_tr
 
 @command("duet evaluate", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` first, compare evaluations."""
+    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` or ``chance`` first, do that."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] == ["compare"]:
-        return compare(argv[1:])
+    for name, subcommand in (("compare", compare), ("chance", chance)):
+        if argv[:1] == [name]:
+            return subcommand(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
     make_folder(settings.out)
     report, sheets = evaluate(settings)
@@ -74,7 +76,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     for problem in store.problems():
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
-    own, foreign = _own_roles(settings, store)
+    roles, foreign = choose_roles(settings.roles, settings.retrieval, store)
     if foreign:
         _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
     triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
@@ -85,7 +87,6 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         )  # fmt: skip
     if triplets is None and settings.triplets.count:
         triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
-    roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     retrieval = evaluate_retrieval(embedded, settings.retrieval, roles)
     report = Report(
@@ -127,23 +128,6 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     settings.save(settings.out / "settings.json")
     report.save(settings.out)  # last, and with a digest of the queries: a folder half written is no run
     return report, _save_sheets(settings, store, embedded, roles, checkpoint, report)
-
-
-def _own_roles(settings: EvaluateSettings, store: ItemStore) -> tuple[Roles | None, int]:
-    """See `own_roles`; None without a file."""
-    labels, relevance = settings.retrieval.labels, settings.retrieval.relevance
-    if settings.roles is None:
-        if labels == "listed":
-            raise DuetError("--retrieval.labels listed: needs --roles, with the candidates' classes")
-        return None, 0
-    own, foreign = own_roles(settings.roles, store, labels)
-    if relevance != "class" and (own.asked is not None or own.listed is not None):
-        who = "queries are about" if own.listed is None else "candidates stand for"
-        raise DuetError(
-            f"{settings.roles}: its {who} classes, which --retrieval.relevance {relevance} does not look at; "
-            "leave that out, or the column 'class'"
-        )
-    return own, foreign
 
 
 def _triplet_accuracy(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy:

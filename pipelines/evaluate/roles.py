@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
-from pipelines.errors import ManifestError
+from pipelines.errors import DuetError, ManifestError
 
-from .embedded import Embedded
+from .settings import RetrievalSettings
 from .text_table import read_text_table
 
 
@@ -49,20 +49,20 @@ class Roles:
         return result
 
 
-def leave_one_out(embedded: Embedded) -> Roles:
+def leave_one_out(labelled: Labelled) -> Roles:
     """Every item is a query, and all others are its gallery."""
-    return Roles(np.ones_like(embedded.known), np.ones_like(embedded.known))
+    return Roles(np.ones_like(labelled.known), np.ones_like(labelled.known))
 
 
-def split(embedded: Embedded) -> Roles:
+def split(labelled: Labelled) -> Roles:
     """One query to four of the gallery, by the SHA-256 of the id: an item's role never depends on the others."""
-    query = np.asarray([_hash(item_id) % 5 == 0 for item_id in embedded.item_ids], bool)[:, None]
-    query = np.broadcast_to(query, embedded.known.shape)
+    query = np.asarray([_hash(item_id) % 5 == 0 for item_id in labelled.item_ids], bool)[:, None]
+    query = np.broadcast_to(query, labelled.known.shape)
     return Roles(query, ~query)
 
 
 class Labelled(Protocol):
-    """What `own_roles` needs of an `Embedded`, or of an item store before it is embedded."""
+    """What roles need of an `Embedded`, or of an item store before it is embedded."""
 
     @property
     def item_ids(self) -> list[str]: ...  # noqa: D102
@@ -125,6 +125,27 @@ def own_roles(path: Path, labelled: Labelled, labels: Literal["all", "listed"] =
 
 
 ROLES = {"leave-one-out": leave_one_out, "split": split}
+
+
+def choose_roles(path: Path | None, settings: RetrievalSettings, labelled: Labelled) -> tuple[Roles, int]:
+    """The roles of a file or else of the settings, and how many rows of the file are left out (`own_roles`).
+
+    Raises:
+        DuetError: see `own_roles`; a setting needs a file, or does not look at what the file says.
+    """
+    labels, relevance = settings.labels, settings.relevance
+    if path is None:
+        if labels == "listed":
+            raise DuetError("--retrieval.labels listed: needs --roles, with the candidates' classes")
+        return ROLES[settings.roles](labelled), 0
+    own, unknown = own_roles(path, labelled, labels)
+    if relevance != "class" and (own.asked is not None or own.listed is not None):
+        who = "queries are about" if own.listed is None else "candidates stand for"
+        raise DuetError(
+            f"{path}: its {who} classes, which --retrieval.relevance {relevance} does not look at; leave that out, "
+            "or the column 'class'"
+        )
+    return own, unknown
 
 
 def _hash(item_id: str) -> int:

@@ -100,10 +100,29 @@ class SheetSettings(Section):
     """Of the choice of queries."""
 
 
+class ChanceSettings(Settings):
+    """What a random ranking scores in retrieval, and what the best one can: from labels alone."""
+
+    manifest: list[str] = Field(min_length=1)
+    """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
+    split: str = "test"
+    """Rows of the manifest; one without a column 'split' is taken whole."""
+    roles: Path | None = None
+    """The data set's own roles, in place of retrieval.roles; as in `duet evaluate`."""
+    retrieval: RetrievalSettings = RetrievalSettings()
+    """Attribute-specific retrieval."""
+
+    @field_validator("manifest", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
 class EvaluateSettings(Settings):
     """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets.
 
-    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side; see its --help.
+    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side, and `duet evaluate chance`
+    tells what a random ranking scores; see their --help.
     """
 
     checkpoint: Path
