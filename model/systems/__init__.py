@@ -53,7 +53,7 @@ def find_system(name: str) -> System:
 
 
 def check_config(config: EncoderConfig) -> None:
-    """Raise `EncoderError` if the system is unknown, has no such head or switch, or a setting changes nothing in it."""
+    """Raise `EncoderError` if the system is unknown, or has no such head or switch."""
     system = find_system(config.system)
     for switch in config.switches:
         if switch not in system.switches:
@@ -61,9 +61,13 @@ def check_config(config: EncoderConfig) -> None:
             raise EncoderError(f"{system.name} has no switch {switch!r}; it has: {known}")
     if config.head and config.head not in system.heads:
         raise EncoderError(f"{system.name} has no head {config.head!r}; it has: {', '.join(system.heads)}")
-    for name in system.unused:
+
+
+def check_used(config: EncoderConfig) -> None:
+    """Raise `EncoderError` if a setting changes nothing in the system. Not asked of a checkpoint: it is as it is."""
+    for name in find_system(config.system).unused:
         if getattr(config, name):
-            raise EncoderError(f"{system.name}: {name} = {getattr(config, name)} changes nothing in it; leave it out")
+            raise EncoderError(f"{config.system}: {name} = {getattr(config, name)} changes nothing in it; leave it out")
 
 
 def build_encoder(config: EncoderConfig, taxonomy: Taxonomy) -> Encoder:

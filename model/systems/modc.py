@@ -44,10 +44,10 @@ class MODCObjective(Objective):
     """Prototypical + instance triplets, and the prototypical one for unlabelled images under their pseudo-label.
 
     An unlabelled (image, attribute) takes the nearest seen centre as its class, and joins it: the centre moves as by a
-    labelled one, and the prototypical loss is one mean over all anchors, labelled or not. (A mean for each kind would
-    let a few guesses weigh as much as all labels: from scratch, the classes then never come apart.) It has no negative
-    image that is certain not to carry the class, so its negative is the next nearest centre; an attribute of which
-    fewer than two classes were seen waits (ours).
+    labelled one. Its share of the loss is that of the unlabelled among all anchors. (With a mean of their own, a few
+    guesses weigh as much as all labels: from scratch, the classes then never come apart.) It has no negative image
+    that is certain not to carry the class, so its negative is the next nearest centre; an attribute of which fewer than
+    two classes were seen waits (ours).
     """
 
     names = (*Objective.names, "pseudo")
@@ -65,19 +65,15 @@ class MODCObjective(Objective):
         for vectors, nearest, _ in self._unlabelled(output, known):
             more = self.prototypes.batch_sums(vectors, nearest)
             sums, seen = sums + more[0], seen + more[1]
-        labelled = losses.terms["prototype"] * (counts.anchors / max(self._anchors(counts, known), 1))
-        return Losses({**losses.terms, "prototype": labelled}, sums, seen)
+        return Losses(losses.terms, sums, seen)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`."""
+        unlabelled = counts.images * known.shape[1] - counts.labels
         total = output.embeddings.new_zeros((), dtype=torch.float32)
         for _, _, cosines in self._unlabelled(output, known):
             total = total + (self.config.margin + cosines[:, 1] - cosines[:, 0]).clamp(min=0).sum()
-        return {"pseudo": self.config.prototype * total / max(self._anchors(counts, known), 1)}
-
-    def _anchors(self, counts: Counts, known: Tensor) -> int:
-        """Of the prototypical loss, over the global batch: labelled ones, and unlabelled (image, attribute) pairs."""
-        return counts.anchors + counts.images * known.shape[1] - counts.labels
+        return {"pseudo": self.config.prototype * total / max(counts.anchors + unlabelled, 1)}
 
     def _unlabelled(self, output: AttributeOutput, known: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Of each attribute's K unlabelled images: embeddings K×D, nearest class 0..ΣM−1, and the two best cosines."""

@@ -7,6 +7,7 @@ Needs no pictures and no encoder. On the official lists of a public set these ar
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ _PROG = "duet evaluate chance"
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     settings = parse_settings(ChanceSettings, argv, _PROG)
-    manifest = Manifest.open(settings.manifest, require_image=False)
+    manifest = Manifest.open(settings.manifest, attributes=settings.attributes, require_image=False)
     items = read_labels(manifest, build_taxonomy(manifest), settings.split if manifest.has_split else None)
     roles, foreign = choose_roles(settings.roles, settings.retrieval, items)
     if foreign:
@@ -47,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_labels(manifest: Manifest, taxonomy: Taxonomy, split: str | None) -> Embedded:
-    """The labelled items of a split (None = of all) with vectors of no dimension. Raises `ManifestError`."""
+    """The items of a split (None = of all), labelled or not, with vectors of no dimension.
+
+    Raises:
+        ManifestError: there is none, or one stands twice.
+    """
     columns = ["item_id", *taxonomy.names, *(["split"] if split is not None else [])]
     ids: list[str] = []
     rows: list[dict[str, list[str]]] = []
@@ -58,8 +63,9 @@ def read_labels(manifest: Manifest, taxonomy: Taxonomy, split: str | None) -> Em
                 rows.append(row_labels(row, taxonomy.names))
     if not ids:
         raise ManifestError(f"{manifest.files[0]}: no item" + (f" in split {split!r}" if split is not None else ""))
-    if len(set(ids)) < len(ids):
-        raise ManifestError(f"{manifest.files[0]}: an item_id stands twice in the split")
+    twice = next((item_id for item_id, count in Counter(ids).items() if count > 1), None)
+    if twice is not None:
+        raise ManifestError(f"item_id {twice!r} stands twice in {', '.join(manifest.files)}")
     carried = np.zeros((len(ids), taxonomy.class_count), bool)
     for n, attribute in enumerate(taxonomy.attributes):
         place = {name: taxonomy.offsets[n] + m for m, name in enumerate(attribute.classes)}
@@ -96,7 +102,7 @@ def expect(items: Embedded, settings: RetrievalSettings, roles: Roles) -> Retrie
 
 
 def chance_table(result: RetrievalResult, *, own_roles: bool) -> Table:
-    """By measure, the random ranking's expectation, and the ceiling where it is below 1."""
+    """By measure, the random ranking's expectation, and the ceiling of Recall@K."""
     columns = [*result.summaries.items(), ("overall", result.overall), ("macro", result.macro)]
     rows = []
     for measure in result.overall.chance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -15,8 +16,6 @@ from .embedded import Embedded
 from .ordering import orders
 
 Value = TypeVar("Value", bound=np.generic)
-
-_CHUNK = 8_000_000  # (query, candidate) pairs at once: about 100 MB; a product with few queries is slow
 
 
 class Gallery:
@@ -44,14 +43,10 @@ class Gallery:
         self._carries: NDArray[np.bool_] = np.ascontiguousarray(predicted.T)  # M×G: who is predicted to carry it
         self._carriers: dict[int, NDArray[np.int64]] = {}
         self._class_vectors: dict[int, NDArray[np.float32]] = {}
+        self._filling = Lock()
 
     def __len__(self) -> int:
         return len(self.items)
-
-    def chunks(self, count: int) -> Iterator[slice]:
-        """Runs of `count` queries that fit the memory."""
-        step = max(1, _CHUNK // max(1, len(self)))
-        return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def rank(
         self, items: NDArray[np.integer], condition: NDArray[np.bool_], limit: int | None = None
@@ -144,8 +139,9 @@ class Gallery:
         if (pairs < 0).any():
             item = self._embedded.item_ids[items[int(np.argmin(pairs))]]
             raise DuetError(f"item {item!r} was embedded without class {m} of attribute {self._attribute}")
-        if m not in self._class_vectors:
-            self._class_vectors[m] = class_embeddings[self._pairs[self.items[self._carry(m)], m]]
+        with self._filling:  # or every thread that misses them would make a copy of its own
+            if m not in self._class_vectors:
+                self._class_vectors[m] = class_embeddings[self._pairs[self.items[self._carry(m)], m]]
         return class_embeddings[pairs] @ self._class_vectors[m].T
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from .chunks import in_chunks
 from .embedded import Embedded
 from .gallery import Gallery
 from .metrics import Counts, Hits
 from .roles import ROLES, Roles
 from .scores import NEAREST, Scores, Summary, join, macro, score, summarise
 from .settings import RetrievalSettings
-
-_THREADS = 8  # chunks at once, at most: each takes the memory of one
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ class AttributeQueries:
             self.class_index: Counts = local + self._span.start
         else:
             self.item, self.class_index = queries, np.full(len(queries), -1, np.int64)
-        stands_for = carried if roles.listed is None else carried & roles.listed[:, self._span]
+        stands_for = roles.stands_for(embedded.carried)[:, self._span]
         self._carriers = np.ascontiguousarray(stands_for[self.gallery.items].T)  # M×G
         self._sets = _set_codes(carried)
 
@@ -165,17 +161,13 @@ def score_queries(
     """
     sizes = len(gallery) - (gallery.own[item] >= 0)
 
-    def scored(part: slice) -> Scores:
-        ordered, first = hits(np.arange(part.start, part.stop))
+    def scored(part: Counts) -> Scores:
+        ordered, first = hits(part)
         scores = score(ordered, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
         nearest, hit = _nearest(gallery, item[part], first, ordered)
         return replace(scores, nearest=nearest, hit=hit)
 
-    # Without queries, one empty chunk: its scores have all the measures, of nothing.
-    chunks = list(gallery.chunks(len(item))) or [slice(0, 0)]
-    # A chunk a core: numpy orders in one thread only, so its products of matrices must not take more either.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(_THREADS, torch.get_num_threads())) as pool:
-        return join(pool.map(scored, chunks))
+    return join(in_chunks(len(item), len(gallery), scored))
 
 
 def _nearest(gallery: Gallery, item: Counts, first: Counts, hits: Hits) -> tuple[Counts, Hits]:

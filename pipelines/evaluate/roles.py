@@ -34,9 +34,13 @@ class Roles:
     asked: NDArray[np.bool_] | None = None
     listed: NDArray[np.bool_] | None = None
 
+    def stands_for(self, carried: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The classes that candidates count for, of those carried, N×ΣM."""
+        return carried if self.listed is None else carried & self.listed
+
     def digest(self, items: Labelled) -> dict[str, str]:
         """SHA-256 of each attribute's gallery, ids and classes: equal where two evaluations searched the same."""
-        result, stands_for = {}, items.carried if self.listed is None else items.carried & self.listed
+        result, stands_for = {}, self.stands_for(items.carried)
         for n, name in enumerate(items.taxonomy.names):
             classes = items.taxonomy.attributes[n].classes
             inside = np.flatnonzero(self.gallery[:, n] & items.known[:, n])
@@ -133,17 +137,18 @@ def choose_roles(path: Path | None, settings: RetrievalSettings, labelled: Label
     Raises:
         DuetError: see `own_roles`; a setting needs a file, or does not look at what the file says.
     """
-    labels, relevance = settings.labels, settings.relevance
+    relevance, listed = settings.relevance, settings.labels == "listed"
+    if listed and relevance != "class":
+        raise DuetError(f"--retrieval.labels listed goes with --retrieval.relevance class, not {relevance}")
     if path is None:
-        if labels == "listed":
+        if listed:
             raise DuetError("--retrieval.labels listed: needs --roles, with the candidates' classes")
         return ROLES[settings.roles](labelled), 0
-    own, unknown = own_roles(path, labelled, labels)
-    if relevance != "class" and (own.asked is not None or own.listed is not None):
-        who = "queries are about" if own.listed is None else "candidates stand for"
+    own, unknown = own_roles(path, labelled, settings.labels)
+    if relevance != "class" and own.asked is not None:
         raise DuetError(
-            f"{path}: its {who} classes, which --retrieval.relevance {relevance} does not look at; leave that out, "
-            "or the column 'class'"
+            f"{path}: its queries are about classes, which --retrieval.relevance {relevance} does not look at; leave "
+            "that out, or the column 'class'"
         )
     return own, unknown
 

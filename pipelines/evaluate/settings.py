@@ -105,6 +105,8 @@ class ChanceSettings(Settings):
 
     manifest: list[str] = Field(min_length=1)
     """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
+    attributes: list[str] | None = None
+    """Columns that are attributes; default: those of lists of text. CSV has no lists: name them."""
     split: str = "test"
     """Rows of the manifest; one without a column 'split' is taken whole."""
     roles: Path | None = None
@@ -112,10 +114,17 @@ class ChanceSettings(Settings):
     retrieval: RetrievalSettings = RetrievalSettings()
     """Attribute-specific retrieval."""
 
-    @field_validator("manifest", mode="before")
+    @field_validator("manifest", "attributes", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("retrieval")
+    @classmethod
+    def _chance_predicts_nothing(cls, value: RetrievalSettings) -> RetrievalSettings:
+        if value.classes != "predicted":
+            raise ValueError("retrieval.classes changes nothing in a random ranking; leave it out")
+        return value
 
 
 class EvaluateSettings(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,12 +126,15 @@ def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
     Args:
         embedded: its labels.
         count: triplets of each attribute.
-        seed: the same seed and items in the same order draw the same triplets.
+        seed: the same seed and labelled items, in whatever order, draw the same triplets of an attribute.
     """
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    for n, name in enumerate(embedded.taxonomy.names):
-        generator = np.random.default_rng((seed, n))
-        carried = embedded.carried[:, embedded.taxonomy.span(n)]
+    order = np.argsort(np.asarray(embedded.item_ids, dtype=object))
+    ids = [embedded.item_ids[item] for item in order.tolist()]
+    for n, (name, attribute) in enumerate(zip(embedded.taxonomy.names, embedded.taxonomy.attributes, strict=True)):
+        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
+        by_name = embedded.taxonomy.offsets[n] + np.argsort(np.asarray(attribute.classes, dtype=object))
+        carried = embedded.carried[order][:, by_name]
         own = carried.astype(np.float32)
         negatives = own.T @ (1 - own)  # M×M: items of the row's class that do not carry the column's
         pairs = np.argwhere((negatives.T > 0) & (carried.sum(0) > 1)[:, None])
@@ -143,7 +147,7 @@ def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
             chosen = mine[first], mine[second], theirs[generator.integers(len(theirs))]
             columns["attribute"].append(name)
             for role, item in zip(COLUMNS[1:], chosen, strict=True):
-                columns[role].append(embedded.item_ids[item])
+                columns[role].append(ids[item])
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 

@@ -63,9 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if classes is not None:
         tables.append(worst_table(classes, [system.name for system in systems]))
     facts = _facts(systems)
-    for table in theirs:
-        if not any(part.task == table.task and table.measure in part.figures for part in parts):
-            facts.append(f"{settings.published}: the papers report {table.measure} of {table.task}, which no run has")
+    facts += _differing(parts, theirs)
     sheets: list[Picture] = []
     try:
         sheets = draw_sheets(systems, settings.sheets, settings.seed) if settings.sheets else []
@@ -112,6 +110,19 @@ def _published(run: Run, settings: CompareSettings) -> tuple[Published, ...]:
     per_class = pc.max(asked["count_all"]).as_py() > 1
     listed = run.report["settings"]["retrieval"].get("labels") == "listed"
     return published(settings.published, per_class=per_class and not listed)
+
+
+def _differing(parts: Sequence[TaskComparison], theirs: Sequence[Published]) -> list[str]:
+    """Where the papers' figures have no counterpart, or are of more or fewer attributes."""
+    facts = []
+    for table in theirs:
+        told = f"the papers' {table.measure} of {table.task}"
+        columns = [part.columns for part in parts if part.task == table.task and table.measure in part.figures]
+        if not columns:
+            facts.append(f"{told}: no run has it")
+        elif len(columns[0]) - 2 != table.attributes:
+            facts.append(f"{told} is of {table.attributes} attributes, not of {len(columns[0]) - 2}")
+    return facts
 
 
 def _facts(systems: Sequence[System]) -> list[str]:

@@ -21,12 +21,14 @@ class Published:
         task: of `query_table.TASKS`.
         measure: that they are of.
         column: ``overall`` (over all queries) or ``macro`` (the plain mean over attributes).
+        attributes: how many the papers have.
         figures: by system, in %.
     """
 
     task: str
     measure: str
     column: Literal["overall", "macro"]
+    attributes: int
     figures: Figures
 
 
@@ -92,13 +94,13 @@ def published(data_set: DataSet, *, per_class: bool) -> tuple[Published, ...]:
             classes, which tells DeepFashion's two protocols apart.
     """
     deepfashion = DEEPFASHION_PER_CLASS if per_class else DEEPFASHION_SINGLE_LABEL
-    retrieval = {"fashionai": FASHIONAI, "darn": DARN, "deepfashion": deepfashion}
-    manipulation = {"darn": DARN_MANIPULATION, "shopping100k": SHOPPING100K, "celeba": CELEBA}
+    retrieval = {"fashionai": (8, FASHIONAI), "darn": (9, DARN), "deepfashion": (5, deepfashion)}
+    manipulation = {"darn": (9, DARN_MANIPULATION), "shopping100k": (12, SHOPPING100K), "celeba": (8, CELEBA)}
     tables = []
     if data_set in retrieval:
-        tables.append(Published("retrieval", "MAP@all", "overall", retrieval[data_set]))
+        tables.append(Published("retrieval", "MAP@all", "overall", *retrieval[data_set]))
     if data_set in manipulation:
-        tables.append(Published("manipulation", "Top-20", "macro", manipulation[data_set]))
+        tables.append(Published("manipulation", "Top-20", "macro", *manipulation[data_set]))
     if data_set == "zappos50k":
-        tables.append(Published("triplets", "accuracy", "overall", ZAPPOS50K))
+        tables.append(Published("triplets", "accuracy", "overall", 4, ZAPPOS50K))
     return tuple(tables)

@@ -143,7 +143,7 @@ def literal_fashionsearchnet(case: Case, net: FashionSearchNet, *, ranked: bool,
 def literal_modc(case: Case) -> Terms:
     """Prototype and instance triplets, and of the unlabelled: nearest centre against next nearest (design 2 §3).
 
-    The first and the last are of one mean, over all anchors.
+    The last is divided by all anchors, labelled or not.
     """
     costs, labelled = [], sum(1 for _ in rows(case))
     for i in range(len(case.embeddings)):
@@ -156,7 +156,7 @@ def literal_modc(case: Case) -> Terms:
             costs.append(hinge(case.embeddings[i, n], *centres) if len(centres) == 2 else ZERO)
     return {
         "classification": ZERO,
-        "prototype": prototype(case, hinge) * labelled / (labelled + len(costs)),
+        "prototype": prototype(case, hinge),
         "instance": instance(case, hinge),
         "pseudo": torch.stack(costs).sum() / (labelled + len(costs)),
     }

@@ -74,6 +74,16 @@ def test_it_is_the_mean_over_all_rankings(tmp_path: Path, capsys: pytest.Capture
     assert (overall["queries", ""], overall["nothing relevant", ""]) == ("6", "1")
 
 
+def test_columns_of_a_csv_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("item_id,colour\na,red\nb,red\nc,blue\n", encoding="utf-8")
+    assert main(["chance", "--manifest", str(path), "--attributes", "colour"]) == 0
+    assert "| colour | overall |" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["chance", "--manifest", str(path), "--attributes", "colour", "--retrieval.classes", "given"])
+    assert "changes nothing in a random ranking" in capsys.readouterr().err
+
+
 def test_faults_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifest(tmp_path / "m.parquet", "aab")
     with pytest.raises(SystemExit):
@@ -84,5 +94,5 @@ def test_faults_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "no item in split 'val'" in capsys.readouterr().err
     pq.write_table(pa.concat_tables([pq.read_table(path)] * 2), path)
     opened = Manifest.open([str(path)], require_image=False)
-    with pytest.raises(ManifestError, match="stands twice"):
+    with pytest.raises(ManifestError, match="'i0' stands twice"):
         read_labels(opened, build_taxonomy(opened), "test")

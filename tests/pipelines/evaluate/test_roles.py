@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import ManifestError
+from pipelines.errors import DuetError, ManifestError
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.retrieval import evaluate_retrieval
-from pipelines.evaluate.roles import leave_one_out, own_roles
+from pipelines.evaluate.roles import choose_roles, leave_one_out, own_roles
+from pipelines.evaluate.settings import RetrievalSettings
 
 from . import slow_metrics as slow
 from .random_sets import TAXONOMY, random_embedded, slow_ranking, slow_retrieval
@@ -115,6 +116,13 @@ def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: P
     assert roles.asked is None  # so that other rules of relevance may be asked for
     rows = [(one, name, role, "of the gallery" if role == "gallery" else None) for one, name, role, _ in rows]
     assert own_roles(write(tmp_path / "roles.parquet", rows), embedded)[0].asked is None
+
+
+@pytest.mark.parametrize("relevance", ["any", "exact"])
+def test_listed_classes_go_with_queries_about_a_class(relevance: str, tmp_path: Path) -> None:
+    settings = RetrievalSettings(labels="listed", relevance=relevance)  # type: ignore[arg-type]
+    with pytest.raises(DuetError, match=f"listed goes with --retrieval.relevance class, not {relevance}"):
+        choose_roles(tmp_path / "roles.parquet", settings, random_embedded(0, 4))
 
 
 def test_a_candidate_that_is_to_stand_for_its_listed_class_must_have_one(tmp_path: Path) -> None:

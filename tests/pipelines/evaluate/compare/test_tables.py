@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.evaluate.compare.classes import ClassFigures
+from pipelines.evaluate.compare.command import _differing
 from pipelines.evaluate.compare.comparison import Figures, TaskComparison
 from pipelines.evaluate.compare.pairs import PairFigures
 from pipelines.evaluate.compare.published import DataSet, Published, published
@@ -50,7 +51,9 @@ def task() -> TaskComparison:
 
 
 def test_chance_then_systems_then_the_papers() -> None:
-    table = means_table(task(), 0.95, [Published("retrieval", "MAP@all", "overall", {"random": 12.5, "M3-Net": 75.0})])
+    table = means_table(
+        task(), 0.95, [Published("retrieval", "MAP@all", "overall", 1, {"random": 12.5, "M3-Net": 75.0})]
+    )
     assert table.columns == ("%", "", "collar", "overall", "macro")
     assert table.rows == (
         ("MAP@all", "random", "10.00", "10.00", "10.00"),
@@ -73,7 +76,7 @@ def test_chance_then_systems_then_the_papers() -> None:
 
 
 def test_the_papers_figures_stand_with_their_task_measure_and_column() -> None:
-    macro = Published("retrieval", "Recall@10", "macro", {"CSN": 33.0})
+    macro = Published("retrieval", "Recall@10", "macro", 1, {"CSN": 33.0})
     rows = means_table(task(), 0.95, [macro]).rows
     assert rows[-2] == ("Recall@10", "CSN (theirs)", "", "", "33.00")
     for other in (replace(macro, task="manipulation"), replace(macro, measure="Top-20")):
@@ -92,10 +95,19 @@ def test_differences_are_from_the_first_by_the_main_measure() -> None:
     assert differences_table(alone, 0.9) is None
 
 
+def test_where_the_papers_have_other_attributes_is_said() -> None:
+    macro = Published("retrieval", "Recall@10", "macro", 8, {"CSN": 33.0})
+    assert _differing([task()], [replace(macro, attributes=1)]) == []
+    assert _differing([task()], [macro]) == ["the papers' Recall@10 of retrieval is of 8 attributes, not of 1"]
+    assert _differing([task()], [replace(macro, task="triplets")]) == [
+        "the papers' Recall@10 of triplets: no run has it"
+    ]
+
+
 def test_csv_has_every_figure() -> None:
     rows = list(
         csv.DictReader(
-            io.StringIO(csv_text([task()], [Published("retrieval", "MAP@all", "overall", {"M3-Net": 75.0})]))
+            io.StringIO(csv_text([task()], [Published("retrieval", "MAP@all", "overall", 1, {"M3-Net": 75.0})]))
         )
     )
     kinds = [row["kind"] for row in rows]
