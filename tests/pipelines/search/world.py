@@ -255,7 +255,7 @@ class MemoryReader:
                     "count": 3,
                 }
             )
-        return pa.Table.from_pylist(rows, schema=prototypes_schema(WIDTH))
+        return pa.Table.from_pylist(rows, schema=prototypes_schema(WIDTH, self._world.view.class_width))
 
 
 class _Dataset:

@@ -126,8 +126,9 @@ def tables_of(
                 if checkpoint.encoder.has_classes
             ]
         tables[attribute_table(attribute.name)] = pa.Table.from_pylist(rows, schema=attribute_schema(width))
-        if checkpoint.encoder.has_classes:
-            tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=class_schema(width))
+        if checkpoint.encoder.class_width is not None:
+            schema = class_schema(checkpoint.encoder.class_width)
+            tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=schema)
     if head is not None:
         with torch.no_grad():
             merged = head(torch.from_numpy(np.stack([duet.attribute_embeddings for duet in duets]))).numpy()
