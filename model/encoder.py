@@ -97,8 +97,8 @@ class Encoder(nn.Module, abc.ABC):
     Attributes:
         config: its settings.
         taxonomy: the attributes and classes that it knows.
-        width: D of attribute and class embeddings.
-        has_classes: whether it has a class level; without one, `classes` must not be called.
+        width: D of attribute embeddings.
+        class_width: D' of class embeddings; None: it has no class level, and `classes` must not be called.
         class_first: whether a search by picture puts items of the predicted classes first (design 3, "ranking
             protocol"); systems that learn no classes rank by attribute embeddings alone.
         slack: last dimensions of an embedding that only make it a unit vector: in a query they are zero, so that its
@@ -111,7 +111,7 @@ class Encoder(nn.Module, abc.ABC):
     config: EncoderConfig
     taxonomy: Taxonomy
     width: int
-    has_classes: bool
+    class_width: int | None = None
     class_first: bool = True
     slack: int = 0
     threshold: float
@@ -122,12 +122,17 @@ class Encoder(nn.Module, abc.ABC):
         super().__init__()
         self.config, self.taxonomy, self.threshold = config, taxonomy, config.threshold
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether it has a class level."""
+        return self.class_width is not None
+
     @abc.abstractmethod
     def attributes(self, images: Tensor) -> AttributeOutput:
         """Images B×3×H×W (uint8, or floats in 0..255) -> everything but class embeddings."""
 
     def classes(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:
-        """Class embeddings K×D of chosen pairs, not normalised."""
+        """Class embeddings K×D' of chosen pairs, not normalised."""
         raise NotImplementedError(f"{type(self).__name__} has no class level")
 
     def class_attention(self, output: AttributeOutput, pairs: ClassPairs) -> Tensor:

@@ -57,13 +57,14 @@ class CentreHead(nn.Module):
 
     @torch.no_grad()
     def forward(self, embeddings: Tensor) -> Tensor:
-        """Attribute embeddings B×A×D, any norm -> logits B×ΣM."""
+        """Attribute embeddings B×A×D, any norm -> logits B×ΣM, in float32: in half precision 1 − 1e-6 is 1."""
         unit, centres = F.normalize(embeddings.float(), dim=-1), F.normalize(self.centres, dim=-1)
         parts = []
         for n in range(embeddings.shape[1]):
             own = centres[self.taxonomy.span(n)]
             seen = own.any(1)
-            scores = unit[:, n] @ own.T / _TEMPERATURE
+            with torch.autocast(unit.device.type, enabled=False):
+                scores = unit[:, n] @ own.T / _TEMPERATURE
             # The cosine 0 of a zero centre would beat those of all that lie the other way.
             scores = scores.masked_fill(~seen & seen.any(), float("-inf"))
             probability = scores.softmax(1).clamp(1e-6, 1 - 1e-6)

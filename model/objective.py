@@ -124,7 +124,7 @@ class Objective(nn.Module):
         self.register_buffer("attribute_of_class", torch.tensor(encoder.taxonomy.attribute_of_class), persistent=False)
         sizes = torch.tensor([len(a.classes) for a in encoder.taxonomy.attributes])
         self.register_buffer("sizes", sizes[self.attribute_of_class], persistent=False)
-        self.prototypes = MovingPrototypes(count, encoder.width, config.momentum)
+        self.prototypes = MovingPrototypes(count, encoder.class_width or encoder.width, config.momentum)
 
     def forward(
         self, encoder: Encoder, output: AttributeOutput, carried: Tensor, known: Tensor, roles: Roles, counts: Counts

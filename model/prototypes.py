@@ -19,7 +19,7 @@ class Prototypes:
 
     Attributes:
         attribute: ΣM×D, mean attribute embedding of the items that carry the class.
-        class_level: ΣM×D, mean class embedding; None for an encoder without a class level.
+        class_level: ΣM×D', mean class embedding; None for an encoder without a class level.
         counts: ΣM, items that carry the class.
     """
 

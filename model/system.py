@@ -24,6 +24,7 @@ class System:
         losses: the objective's settings where none are given.
         heads: kinds of class head (`model.heads`) that it can have, its own first.
         switches: name -> what it changes.
+        unused: settings of an encoder that change nothing here, and are refused (`model.systems.check_used`).
         manipulation: its head, by its settings.
     """
 
@@ -35,6 +36,7 @@ class System:
     losses: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     heads: tuple[str, ...] = ("centre",)
     switches: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
     manipulation: Callable[[EncoderConfig], HeadConfig] = lambda _: HeadConfig()
 
     @property

@@ -63,6 +63,13 @@ def check_config(config: EncoderConfig) -> None:
         raise EncoderError(f"{system.name} has no head {config.head!r}; it has: {', '.join(system.heads)}")
 
 
+def check_used(config: EncoderConfig) -> None:
+    """Raise `EncoderError` if a setting changes nothing in the system. Not asked of a checkpoint: it is as it is."""
+    for name in find_system(config.system).unused:
+        if getattr(config, name):
+            raise EncoderError(f"{config.system}: {name} = {getattr(config, name)} changes nothing in it; leave it out")
+
+
 def build_encoder(config: EncoderConfig, taxonomy: Taxonomy) -> Encoder:
     """A new encoder, with random weights but for the backbone's.
 

@@ -39,5 +39,6 @@ AMNET = System(
     objective=CrossEntropyObjective,
     losses=ObjectiveConfig(classification=1, prototype=0, instance=1, margin=0.2),
     heads=("linear", "cosine"),
+    unused=("hidden",),
     manipulation=lambda _: HeadConfig("fusion", loss="soft_triplet"),
 )

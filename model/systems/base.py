@@ -38,8 +38,6 @@ class AttributeEncoder(Encoder):
         hidden: c' of the attention spaces.
     """
 
-    has_classes = False
-
     def __init__(self, config: EncoderConfig, taxonomy: Taxonomy, *, deep: bool = False) -> None:
         super().__init__(config, taxonomy)
         self.backbone = Backbone(config.backbone, config.weights, config.stem, deep=deep)

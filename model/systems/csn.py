@@ -115,4 +115,5 @@ CSN_SYSTEM = System(
         "disjoint": "masks are learned from disjoint ones",
         "original": "64 wide, Euclidean, norms in the loss (the other is ASEN's form)",
     },
+    unused=("hidden",),
 )

@@ -187,5 +187,6 @@ FASHIONSEARCHNET = System(
     FashionSearchNetObjective,
     losses=ObjectiveConfig(classification=1, prototype=0, instance=1.5),
     switches=SWITCHES,
+    unused=("dropout", "head"),
     manipulation=_head,
 )

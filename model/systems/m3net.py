@@ -37,7 +37,7 @@ class M3Net(Encoder):
         sizes = tuple(len(attribute.classes) for attribute in taxonomy.attributes)
         count = len(sizes)
         self.has_attributes = config.system != "m3net_c"
-        self.has_classes = config.system in ("m3net", "m3net_c")
+        self.class_width = None if config.system == "m3net_a" or self.switched("without_classes") else channels
         if self.has_attributes:
             self.attribute_spatial = SpatialAttention(count, channels, hidden)
             self.attribute_channel = ChannelAttention(count, channels, hidden)

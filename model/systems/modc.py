@@ -44,8 +44,10 @@ class MODCObjective(Objective):
     """Prototypical + instance triplets, and the prototypical one for unlabelled images under their pseudo-label.
 
     An unlabelled (image, attribute) takes the nearest seen centre as its class, and joins it: the centre moves as by a
-    labelled one. It has no negative image that is certain not to carry the class, so its negative is the next nearest
-    centre; an attribute of which fewer than two classes were seen waits (ours).
+    labelled one. Its share of the loss is that of the unlabelled among all anchors. (With a mean of their own, a few
+    guesses weigh as much as all labels: from scratch, the classes then never come apart.) It has no negative image
+    that is certain not to carry the class, so its negative is the next nearest centre; an attribute of which fewer than
+    two classes were seen waits (ours).
     """
 
     names = (*Objective.names, "pseudo")
@@ -71,7 +73,7 @@ class MODCObjective(Objective):
         total = output.embeddings.new_zeros((), dtype=torch.float32)
         for _, _, cosines in self._unlabelled(output, known):
             total = total + (self.config.margin + cosines[:, 1] - cosines[:, 0]).clamp(min=0).sum()
-        return {"pseudo": self.config.prototype * total / max(unlabelled, 1)}
+        return {"pseudo": self.config.prototype * total / max(counts.anchors + unlabelled, 1)}
 
     def _unlabelled(self, output: AttributeOutput, known: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Of each attribute's K unlabelled images: embeddings K×D, nearest class 0..ΣM−1, and the two best cosines."""
@@ -82,7 +84,8 @@ class MODCObjective(Objective):
             rows = (~known[:, n]).nonzero()[:, 0]
             if len(rows) and len(classes) > 1:
                 vectors = output.embeddings[rows, n].float()
-                cosines, order = (F.normalize(vectors, dim=-1) @ centres[classes].T).topk(2)
+                with torch.autocast(vectors.device.type, enabled=False):  # half precision ties centres that differ
+                    cosines, order = (F.normalize(vectors, dim=-1) @ centres[classes].T).topk(2)
                 yield vectors, classes[order[:, 0]], cosines
 
 

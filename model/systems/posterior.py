@@ -1,11 +1,13 @@
-"""Items searched by what they are believed to be: M3-Net's attribute modules, compared by class posteriors (ours).
+"""Items searched by what they are believed to be: M3-Net, its attribute level compared by class posteriors (ours).
 
 Whether a candidate c shares the class of a query q is not certain, since neither's class is. Given their posteriors,
 the probability that it does is s(q, c) = Σ_m P_q(m)·P_c(m), and a ranking by the probability of relevance is the best
 in expectation (Robertson, "The probability ranking principle in IR", 1977). Tiers are the same with P rounded to 0 and
 1: they throw away how sure both are.
 
-State dict: as `m3net_a`'s.
+The class level is M3-Net's, for what one probability cannot say: which of the items that carry a class are most alike.
+
+State dict: as `m3net`'s.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ _SMALLEST = 1e-6  # slack, so that the root has a gradient
 
 
 class Posterior(M3Net):
-    """An embedding is [P_n(1), …, P_n(M_n), 0, …, slack], a unit vector of as many dimensions as the largest attribute
-    has classes, and one.
+    """An attribute embedding is [P_n(1), …, P_n(M_n), 0, …, slack], a unit vector of as many dimensions as the largest
+    attribute has classes, and one.
 
     P_n of an attribute with one class is a softmax; of a multi-label attribute sigmoids, scaled down to a norm of 1
     where they exceed it.
@@ -61,9 +63,11 @@ class Posterior(M3Net):
 
 
 class PosteriorObjective(CrossEntropyObjective):
-    """Cross-entropy, with which P does best to be the posterior."""
+    """Cross-entropy, with which P does best to be the posterior; M3-Net's triplets in the class spaces."""
 
     def __init__(self, config: ObjectiveConfig, encoder: Encoder, positive_weight: Tensor | None = None) -> None:
+        if not encoder.has_classes:  # triplets would be of posteriors then, which have their own loss
+            config = replace(config, prototype=0.0, instance=0.0)
         super().__init__(config, encoder, positive_weight)
         self.without_softmax = encoder.switched("without_softmax")
 
@@ -76,14 +80,15 @@ class PosteriorObjective(CrossEntropyObjective):
 
 POSTERIOR = System(
     "posterior",
-    "M3-Net's attribute modules, searched by class posteriors",
+    "M3-Net, its attributes searched by class posteriors",
     "ours",
     Posterior,
     PosteriorObjective,
-    losses=ObjectiveConfig(prototype=0, instance=0),
+    losses=ObjectiveConfig(prototype=0.2, instance=0.2),
     heads=("cosine", "mlp"),
     switches={
         "without_posterior": "searched by tiers and attribute embeddings, as M3-Net is",
         "without_softmax": "binary cross-entropy where an item has one class, too, as M3-Net's",
+        "without_classes": "no class level, as M3-Net's attribute modules alone",
     },
 )

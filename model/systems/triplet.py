@@ -38,4 +38,5 @@ TRIPLET = System(
     "the baseline of ASEN (AAAI 2020), Table 1",
     TripletNetwork,
     losses=TRIPLET_LOSS,
+    unused=("hidden",),
 )

@@ -25,6 +25,7 @@ from .compare.command import main as compare
 from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
+from .expected import main as chance
 from .items import open_items
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
@@ -33,7 +34,7 @@ from .query_table import FILE, query_table, save_queries
 from .report import Report
 from .reranking import evaluate_reranking
 from .retrieval import RetrievalResult, evaluate_retrieval
-from .roles import ROLES, Roles, own_roles
+from .roles import Roles, choose_roles
 from .sensitivity import Sensitivity, evaluate_sensitivity
 from .settings import EvaluateSettings
 from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
@@ -41,10 +42,11 @@ from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_tr
 
 @command("duet evaluate", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` first, compare evaluations."""
+    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` or ``chance`` first, do that."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    if argv[:1] == ["compare"]:
-        return compare(argv[1:])
+    for name, subcommand in (("compare", compare), ("chance", chance)):
+        if argv[:1] == [name]:
+            return subcommand(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")
     make_folder(settings.out)
     report, sheets = evaluate(settings)
@@ -74,12 +76,7 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
     for problem in store.problems():
         _say(problem)
     # Before the long part, so that a fault in them is said at once.
-    own, foreign = own_roles(settings.roles, store) if settings.roles else (None, 0)
-    if own is not None and own.asked is not None and settings.retrieval.relevance != "class":
-        raise DuetError(
-            f"{settings.roles}: its queries are about classes, which --retrieval.relevance "
-            f"{settings.retrieval.relevance} does not look at; leave that out, or the column 'class'"
-        )
+    roles, foreign = choose_roles(settings.roles, settings.retrieval, store)
     if foreign:
         _say(f"{settings.roles}: {foreign:,} rows are of other items, attributes or classes, and are left out")
     triplets = read_triplets(settings.triplets.file, split) if settings.triplets.file else None
@@ -90,7 +87,6 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         )  # fmt: skip
     if triplets is None and settings.triplets.count:
         triplets = draw_triplets(embedded, settings.triplets.count, settings.triplets.seed)
-    roles = own or ROLES[settings.retrieval.roles](embedded)
     encoder = checkpoint.encoder
     retrieval = evaluate_retrieval(embedded, settings.retrieval, roles)
     report = Report(
@@ -124,7 +120,9 @@ def evaluate(settings: EvaluateSettings) -> tuple[Report, list[Path]]:
         else None,
         sensitivity=_sensitivity(embedded, settings, encoder.threshold, retrieval, roles),
     )
-    queries = query_table(embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking)
+    queries = query_table(
+        embedded, report.retrieval, report.multilabel, report.manipulation, report.reranking, report.triplets
+    )
     save_queries(queries, settings.out)
     save_neighbours(neighbour_table(embedded, report.retrieval), settings.out)
     settings.save(settings.out / "settings.json")

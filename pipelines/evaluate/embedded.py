@@ -42,7 +42,7 @@ class Embedded:
         predicted: N×ΣM bool, the classes that the encoder predicts.
         pair_item: K positions of items; sorted by item, then class.
         pair_class: K class indices. The pairs are those predicted and those that the labels say, and perhaps more.
-        class_embeddings: K×D float32, L2-normalised; None if the encoder has no class level.
+        class_embeddings: K×D' float32, L2-normalised; None if the encoder has no class level.
         carried: N×ΣM bool, the labels.
         known: N×A bool, whether the item is labelled for the attribute, with one of its classes at least.
         taxonomy: of the encoder.
@@ -130,7 +130,6 @@ def embed(
             progress(len(rows))
     # A lower γ predicts all that a higher one does: also the best class, where nothing is above either.
     pair_item, pair_class = (likely | store.carried).nonzero()
-    width = (0, encoder.width)
     return Embedded(
         item_ids=list(store.item_ids),
         attribute_embeddings=attributes,
@@ -138,7 +137,9 @@ def embed(
         predicted=predicted_classes(torch.from_numpy(probabilities), taxonomy, gamma).numpy(),
         pair_item=pair_item,
         pair_class=pair_class,
-        class_embeddings=np.concatenate([np.empty(width, np.float32), *class_level]) if encoder.has_classes else None,
+        class_embeddings=None
+        if encoder.class_width is None
+        else np.concatenate([np.empty((0, encoder.class_width), np.float32), *class_level]),
         carried=np.asarray(store.carried),
         known=np.asarray(store.known),
         taxonomy=taxonomy,

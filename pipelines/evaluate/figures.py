@@ -65,7 +65,9 @@ def manipulation_figures(result: ManipulationResult) -> dict[str, Any]:
 def triplet_figures(result: TripletAccuracy) -> dict[str, Any]:
     """Per attribute and overall, and what was left out."""
     return {
-        "attributes": {name: {"triplets": n, "accuracy": value} for name, (n, value) in result.attributes.items()},
+        "attributes": {
+            name: {"triplets": len(part.scores), "accuracy": part.accuracy} for name, part in result.attributes.items()
+        },
         "overall": {"triplets": len(result), "accuracy": _known(result.overall)},
         "unknown_items": result.unknown_items,
         "unknown_attributes": result.unknown_attributes,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -12,11 +13,9 @@ from model.encoder import asked
 from pipelines.errors import DuetError
 
 from .embedded import Embedded
-from .ordering import blocks, in_threads, order
+from .ordering import orders
 
 Value = TypeVar("Value", bound=np.generic)
-
-_CHUNK = 8_000_000  # (query, candidate) pairs at once: about 100 MB; a product with few queries is slow
 
 
 class Gallery:
@@ -40,16 +39,14 @@ class Gallery:
         self._embedded, self._attribute = embedded, attribute
         self._vectors = np.ascontiguousarray(embedded.attribute_embeddings[self.items, attribute])
         self._pairs = _pair_table(embedded, attribute)
+        predicted = embedded.predicted[self.items, embedded.taxonomy.span(attribute)]
+        self._carries: NDArray[np.bool_] = np.ascontiguousarray(predicted.T)  # M×G: who is predicted to carry it
         self._carriers: dict[int, NDArray[np.int64]] = {}
         self._class_vectors: dict[int, NDArray[np.float32]] = {}
+        self._filling = Lock()
 
     def __len__(self) -> int:
         return len(self.items)
-
-    def chunks(self, count: int) -> Iterator[slice]:
-        """Runs of `count` queries that fit the memory."""
-        step = max(1, _CHUNK // max(1, len(self)))
-        return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
     def rank(
         self, items: NDArray[np.integer], condition: NDArray[np.bool_], limit: int | None = None
@@ -71,11 +68,8 @@ class Gallery:
             DuetError: a class of the condition has no class embedding for its query.
         """
         result = np.empty((len(items), len(self) if limit is None else min(len(self), limit)), np.int64)
-
-        def keep(part: slice, places: NDArray[np.int64]) -> None:
+        for part, places in self._ranked(items, condition, limit):
             result[part] = places
-
-        self._rank(items, condition, limit, keep)
         return result
 
     def reorder(
@@ -103,55 +97,38 @@ class Gallery:
         """
         result, kept = np.empty_like(values), np.empty((len(values), min(len(self), first)), np.int64)
         ends = np.searchsorted(query, np.arange(len(items) + 1))
-
-        def take(part: slice, ranked: NDArray[np.int64]) -> None:
+        for part, ranked in self._ranked(items, condition):
             for one, places in enumerate(ranked, part.start):
                 for row in range(ends[one], ends[one + 1]):
                     result[row], kept[row] = values[row].take(places), places[:first]
-
-        self._rank(items, condition, None, take)
         return result, kept
 
-    def _rank(
-        self,
-        items: NDArray[np.integer],
-        condition: NDArray[np.bool_],
-        limit: int | None,
-        use: Callable[[slice, NDArray[np.int64]], None],
-    ) -> None:
-        """Call `use` with runs of the queries and their places, from as many threads as torch has."""
+    def _ranked(
+        self, items: NDArray[np.integer], condition: NDArray[np.bool_], limit: int | None = None
+    ) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+        """Runs of the queries, and their places."""
         queries = asked(self._embedded.attribute_embeddings[items, self._attribute], self._embedded.slack)
         near = queries @ self._vectors.T
         own, embeddings = self.own[items], self._embedded.class_embeddings
-        carriers = {m: self._carry(m) for m in np.flatnonzero(condition.any(0)).tolist()}
-        similarities = {}
-        if embeddings is not None:
-            similarities = {m: self._class_similarity(items[condition[:, m]], m, embeddings) for m in carriers}
-        before: NDArray[np.int64] = np.cumsum(condition, axis=0) - condition  # a query's row in the similarities
-
-        def rank(part: slice) -> None:
-            here = near[part]
-            tier, total = np.zeros(here.shape, np.int16), np.zeros_like(here)
-            for m in np.flatnonzero(condition[part].any(0)).tolist():
-                rows = np.flatnonzero(condition[part, m])
-                block = np.ix_(rows, carriers[m])
-                tier[block] += 1
-                if embeddings is not None:
-                    total[block] += similarities[m][before[part, m][rows]]
-            if embeddings is None:
-                use(part, order(here, tier=tier, own=own[part], limit=limit))
-            else:
-                np.divide(total, tier, out=total, where=tier > 1)
-                similarity = np.where(tier > 0, total, here)
-                use(part, order(similarity, tier=tier, secondary=here, own=own[part], limit=limit))
-
-        in_threads(rank, blocks(len(items), len(self)))
+        tier, similarity = np.zeros(near.shape, np.int16), near if embeddings is None else near.copy()
+        for m in np.flatnonzero(condition.any(0)).tolist():
+            rows = np.flatnonzero(condition[:, m])
+            if embeddings is not None:  # the sum over the classes takes the place of the attribute similarity
+                places = self._carry(m)
+                for row, cosines in zip(rows, self._class_similarity(items[rows], m, embeddings), strict=True):
+                    before = np.where(tier[row, places] > 0, similarity[row, places], np.float32(0))
+                    similarity[row, places] = before + cosines
+            tier[rows] += self._carries[m]
+        if embeddings is None:
+            yield from orders(near, tier=tier, own=own, limit=limit)
+        else:
+            np.divide(similarity, tier, out=similarity, where=tier > 1)
+            yield from orders(similarity, tier=tier, secondary=near, own=own, limit=limit)
 
     def _carry(self, m: int) -> NDArray[np.int64]:
         """Places of the candidates predicted to carry class m."""
         if m not in self._carriers:
-            index = self._embedded.taxonomy.offsets[self._attribute] + m
-            self._carriers[m] = np.flatnonzero(self._embedded.predicted[self.items, index])
+            self._carriers[m] = np.flatnonzero(self._carries[m])
         return self._carriers[m]
 
     def _class_similarity(
@@ -162,8 +139,9 @@ class Gallery:
         if (pairs < 0).any():
             item = self._embedded.item_ids[items[int(np.argmin(pairs))]]
             raise DuetError(f"item {item!r} was embedded without class {m} of attribute {self._attribute}")
-        if m not in self._class_vectors:
-            self._class_vectors[m] = class_embeddings[self._pairs[self.items[self._carry(m)], m]]
+        with self._filling:  # or every thread that misses them would make a copy of its own
+            if m not in self._class_vectors:
+                self._class_vectors[m] = class_embeddings[self._pairs[self.items[self._carry(m)], m]]
         return class_embeddings[pairs] @ self._class_vectors[m].T
 
 

@@ -91,11 +91,11 @@ def top_k_accuracy(hits: Hits, k: int) -> Floats:
     return np.asarray(hits[:, : _positive(k)].any(1), np.float64)
 
 
-def triplet_accuracy(positive: ArrayLike, negative: ArrayLike) -> float:
-    """Share of triplets with s(anchor, positive) > s(anchor, negative), strictly. NaN without triplets."""
+def triplet_accuracy(positive: ArrayLike, negative: ArrayLike) -> Floats:
+    """1 where s(anchor, positive) > s(anchor, negative), strictly, else 0: T numbers."""
     near, far = np.asarray(positive), np.asarray(negative)
     assert near.shape == far.shape, (near.shape, far.shape)
-    return float((near > far).mean()) if near.size else float("nan")
+    return np.asarray(near > far, np.float64)
 
 
 def mean(values: Floats, relevant: Counts, zero: Zero = "keep") -> float:

@@ -2,7 +2,8 @@
 
 Columns: ``task`` (of `TASKS`), ``attribute``, ``item_id``, ``class`` (what the query is about; of a manipulation, the
 class added or else removed; null = the item's whole set), ``set`` (of multi-label retrieval: the classes asked for; of
-several changes: each in words, and ``attribute`` says how many they are, as ``2 attributes``),
+several changes: each in words, and ``attribute`` says how many they are, as ``2 attributes``; of a triplet, whose
+anchor is the item: the positive's id and the negative's),
 ``gallery`` (candidates), ``relevant`` (R), then every measure, and as ``random <measure>`` what chance scores there;
 null in the rows of a task that has no such measure. The rows of a task and attribute stand by item id.
 """
@@ -27,11 +28,12 @@ from .reranking import RerankingResult
 from .retrieval import RetrievalResult
 from .scores import Scores
 from .table_file import read_table, save_table
+from .triplets import TripletAccuracy
 
 FILE = "queries.parquet"
 RANDOM = "random "  # before a measure's name
 _SEVERAL = ("several manipulations", "several multilabel manipulations")
-TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", *_SEVERAL, "reranking")
+TASKS = ("retrieval", "multilabel", "manipulation", "multilabel manipulation", *_SEVERAL, "reranking", "triplets")
 _SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -51,6 +53,7 @@ def query_table(
     multilabel: Mapping[tuple[str, int], MultiLabelScores],
     manipulation: ManipulationResult | None = None,
     reranking: RerankingResult | None = None,
+    triplets: TripletAccuracy | None = None,
 ) -> pa.Table:
     """The queries of all tasks, in one table."""
     blocks = [_block(embedded, "retrieval", name, scores) for name, scores in retrieval.attributes.items()]
@@ -69,6 +72,10 @@ def query_table(
                 blocks.append(_block(embedded, task, f"{size} attributes", changed.scores, words))
     if reranking is not None:
         blocks += [_block(embedded, "reranking", name, scores) for name, scores in reranking.attributes.items()]
+    if triplets is not None:
+        for name, answers in triplets.attributes.items():
+            others = [[embedded.item_ids[item] for item in pair] for pair in answers.others.tolist()]
+            blocks.append(_block(embedded, "triplets", name, answers.scores, others))
     return pa.concat_tables([_SCHEMA.empty_table(), *blocks], promote_options="default")
 
 

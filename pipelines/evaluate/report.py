@@ -151,6 +151,8 @@ class Report:
         settings, result = self.settings.retrieval, self.retrieval
         roles = "the data set's own roles" if self.settings.roles else settings.roles
         notes = [f"{roles}; {RELEVANCE[settings.relevance]}"]
+        if settings.labels == "listed":
+            notes.append("a candidate stands for the classes of its rows among the roles alone")
         if settings.classes == "given":
             notes.append("the query's classes are GIVEN: a hint that a search by picture does not get")
         else:
@@ -189,10 +191,11 @@ class Report:
         drawn = "drawn from the labels, each pair of classes as often as any other"
         file = self.settings.triplets.file
         note = f"nearer to the positive than to the negative, strictly; triplets {f'of {file}' if file else drawn}"
+        parts = result.attributes.values()
         rows = (
-            ("accuracy", "random", *["50.00"] * (len(result.attributes) + 1)),
-            ("accuracy", self.system, *(percent(v) for _, v in result.attributes.values()), percent(result.overall)),
-            ("triplets", "", *(f"{count:,}" for count, _ in result.attributes.values()), f"{len(result):,}"),
+            ("accuracy", "random", *["50.00"] * (len(parts) + 1)),
+            ("accuracy", self.system, *(percent(part.accuracy) for part in parts), percent(result.overall)),
+            ("triplets", "", *(f"{len(part.scores):,}" for part in parts), f"{len(result):,}"),
         )
         return Table("Triplet accuracy", (note,), ("%", "", *result.attributes, "overall"), rows)
 

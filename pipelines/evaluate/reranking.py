@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from model.encoder import asked
 
 from . import chance, metrics
+from .chunks import in_chunks
 from .embedded import Embedded
 from .ordering import order
 from .retrieval import AttributeQueries
@@ -68,11 +69,8 @@ def evaluate_reranking(
     attributes = {}
     for n, name in enumerate(embedded.taxonomy.names):
         queries = AttributeQueries(embedded, n, retrieval, roles)
-        parts = queries.gallery.chunks(len(queries)) if len(queries) else [slice(0, 0)]
-        attributes[name] = join(
-            _score(queries, general, np.arange(part.start, part.stop), settings.ks, retrieval.denominator)
-            for part in parts
-        )
+        run = partial(_score, queries, general, settings.ks, retrieval.denominator)
+        attributes[name] = join(in_chunks(len(queries), len(queries.gallery), run))
     return RerankingResult(retrieval, attributes)
 
 
@@ -87,9 +85,9 @@ def general_embeddings(embedded: Embedded) -> NDArray[np.float32]:
 def _score(
     queries: AttributeQueries,
     general: NDArray[np.float32],
-    rows: NDArray[np.int64],
     ks: tuple[int, ...],
     denominator: metrics.Denominator,
+    rows: metrics.Counts,
 ) -> Scores:
     gallery, item = queries.gallery, queries.item[rows]
     first = order(general[item] @ general[gallery.items].T, own=gallery.own[item], limit=max(ks))

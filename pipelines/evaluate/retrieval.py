@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .chunks import in_chunks
 from .embedded import Embedded
 from .gallery import Gallery
 from .metrics import Counts, Hits
@@ -75,7 +76,8 @@ class AttributeQueries:
             self.class_index: Counts = local + self._span.start
         else:
             self.item, self.class_index = queries, np.full(len(queries), -1, np.int64)
-        self._carriers = np.ascontiguousarray(carried[self.gallery.items].T)  # M×G
+        stands_for = roles.stands_for(embedded.carried)[:, self._span]
+        self._carriers = np.ascontiguousarray(stands_for[self.gallery.items].T)  # M×G
         self._sets = _set_codes(carried)
 
     def __len__(self) -> int:
@@ -157,15 +159,15 @@ def score_queries(
             and the first places, B×min(G, NEAREST).
         settings: K, D.
     """
-    sizes, parts = len(gallery) - (gallery.own[item] >= 0), []
-    # Without queries, one empty chunk: its scores have all the measures, of nothing.
-    for part in gallery.chunks(len(item)) if len(item) else [slice(0, 0)]:
-        rows = np.arange(part.start, part.stop)
-        ordered, first = hits(rows)
+    sizes = len(gallery) - (gallery.own[item] >= 0)
+
+    def scored(part: Counts) -> Scores:
+        ordered, first = hits(part)
         scores = score(ordered, item[part], class_index[part], sizes[part], settings.ks, settings.denominator)
         nearest, hit = _nearest(gallery, item[part], first, ordered)
-        parts.append(replace(scores, nearest=nearest, hit=hit))
-    return join(parts)
+        return replace(scores, nearest=nearest, hit=hit)
+
+    return join(in_chunks(len(item), len(gallery), scored))
 
 
 def _nearest(gallery: Gallery, item: Counts, first: Counts, hits: Hits) -> tuple[Counts, Hits]:

@@ -18,6 +18,7 @@ import torch
 from model.duet import predicted_classes
 
 from . import metrics
+from .chunks import in_chunks
 from .embedded import Embedded
 from .metrics import Floats
 from .retrieval import AttributeQueries, RetrievalResult
@@ -116,6 +117,8 @@ def at_threshold(embedded: Embedded, threshold: float) -> Embedded:
 def _average_precision(embedded: Embedded, attribute: int, settings: RetrievalSettings, roles: Roles) -> Floats:
     """AP@all of every query of one attribute."""
     queries = AttributeQueries(embedded, attribute, settings, roles)
-    chunks = queries.gallery.chunks(len(queries))
-    parts = (metrics.average_precision(queries.hits(np.arange(part.start, part.stop))[0]) for part in chunks)
-    return np.concatenate([np.empty(0), *parts])
+
+    def score(rows: metrics.Counts) -> Floats:
+        return metrics.average_precision(queries.hits(rows)[0])
+
+    return np.concatenate(in_chunks(len(queries), len(queries.gallery), score))

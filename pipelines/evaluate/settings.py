@@ -23,6 +23,9 @@ class RetrievalSettings(Section):
     hash of the id."""
     relevance: Literal["class", "any", "exact"] = "class"
     """Multi-label attributes: class: one query per (item, class); any: shares a class; exact: the same set."""
+    labels: Literal["all", "listed"] = "all"
+    """Classes that a candidate stands for: all of its labels, or those of its rows in --roles alone (the single-label
+    figures of DeepFashion)."""
     classes: Literal["predicted", "given"] = "predicted"
     """The query's classes, which make the tiers: predicted by the encoder, or given (a hint that a search by picture
     does not get)."""
@@ -97,10 +100,38 @@ class SheetSettings(Section):
     """Of the choice of queries."""
 
 
+class ChanceSettings(Settings):
+    """What a random ranking scores in retrieval, and what the best one can: from labels alone."""
+
+    manifest: list[str] = Field(min_length=1)
+    """Parquet, CSV or JSONL files, folders, globs or s3:// URIs."""
+    attributes: list[str] | None = None
+    """Columns that are attributes; default: those of lists of text. CSV has no lists: name them."""
+    split: str = "test"
+    """Rows of the manifest; one without a column 'split' is taken whole."""
+    roles: Path | None = None
+    """The data set's own roles, in place of retrieval.roles; as in `duet evaluate`."""
+    retrieval: RetrievalSettings = RetrievalSettings()
+    """Attribute-specific retrieval."""
+
+    @field_validator("manifest", "attributes", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("retrieval")
+    @classmethod
+    def _chance_predicts_nothing(cls, value: RetrievalSettings) -> RetrievalSettings:
+        if value.classes != "predicted":
+            raise ValueError("retrieval.classes changes nothing in a random ranking; leave it out")
+        return value
+
+
 class EvaluateSettings(Settings):
     """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets.
 
-    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side; see its --help.
+    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side, and `duet evaluate chance`
+    tells what a random ranking scores; see their --help.
     """
 
     checkpoint: Path

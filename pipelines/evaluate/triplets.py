@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from model.encoder import asked
 
 from .embedded import Embedded
 from .metrics import Counts, Floats, triplet_accuracy
+from .scores import Scores
 from .text_table import read_text_table
 
 COLUMNS = ("attribute", "anchor", "positive", "negative")
@@ -21,23 +23,45 @@ _CHUNK = 16_000_000  # numbers of the vectors compared at once, of each role
 
 
 @dataclass(frozen=True)
+class Answers:
+    """The T triplets of one attribute.
+
+    Attributes:
+        scores: of each, as a query of its anchor for one of two candidates: ``accuracy`` is 1 or 0.
+        others: T×2 positions of the positive and the negative.
+    """
+
+    scores: Scores
+    others: Counts
+
+    @property
+    def accuracy(self) -> float:
+        """The share of right ones."""
+        return float(self.scores.values["accuracy"].mean())
+
+
+@dataclass(frozen=True)
 class TripletAccuracy:
     """Shares of triplets with s(anchor, positive) > s(anchor, negative), strictly; chance gives 1/2.
 
     Attributes:
-        attributes: by name, in the taxonomy's order: (triplets, accuracy); those without a triplet are left out.
-        overall: accuracy over all triplets; NaN without any.
+        attributes: by name, in the taxonomy's order; those without a triplet are left out.
         unknown_items: triplets left out because an item of theirs is not among those embedded.
         unknown_attributes: triplets left out because the encoder lacks their attribute.
     """
 
-    attributes: Mapping[str, tuple[int, float]]
-    overall: float
+    attributes: Mapping[str, Answers]
     unknown_items: int
     unknown_attributes: int
 
     def __len__(self) -> int:
-        return sum(count for count, _ in self.attributes.values())
+        return sum(len(part.scores) for part in self.attributes.values())
+
+    @property
+    def overall(self) -> float:
+        """Accuracy over all triplets; NaN without any."""
+        parts = [part.scores.values["accuracy"] for part in self.attributes.values()]
+        return float(np.concatenate(parts).mean()) if parts else float("nan")
 
 
 def read_triplets(path: Path, split: str | None = None) -> pa.Table:
@@ -74,8 +98,22 @@ def evaluate_triplets(embedded: Embedded, triplets: pa.Table) -> TripletAccuracy
     for n, name in enumerate(embedded.taxonomy.names):
         own = attribute == n
         if own.any():
-            parts[name] = int(own.sum()), triplet_accuracy(near[own], far[own])
-    return TripletAccuracy(parts, triplet_accuracy(near, far), int((absent & ~foreign).sum()), int(foreign.sum()))
+            scores = _scores(anchor[own], triplet_accuracy(near[own], far[own]))
+            parts[name] = Answers(scores, np.stack([positive[own], negative[own]], 1))
+    return TripletAccuracy(parts, int((absent & ~foreign).sum()), int(foreign.sum()))
+
+
+def _scores(anchor: Counts, right: Floats) -> Scores:
+    count = len(anchor)
+    return Scores(
+        item=anchor,
+        class_index=np.full(count, -1, np.int64),
+        gallery=np.full(count, 2, np.int64),
+        relevant=np.ones(count, np.int64),
+        values={"accuracy": right},
+        chance={"accuracy": np.full(count, 0.5)},
+        ceiling={},
+    )
 
 
 def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
@@ -88,12 +126,15 @@ def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
     Args:
         embedded: its labels.
         count: triplets of each attribute.
-        seed: the same seed and items in the same order draw the same triplets.
+        seed: the same seed and labelled items, in whatever order, draw the same triplets of an attribute.
     """
     columns: dict[str, list[str]] = {name: [] for name in COLUMNS}
-    for n, name in enumerate(embedded.taxonomy.names):
-        generator = np.random.default_rng((seed, n))
-        carried = embedded.carried[:, embedded.taxonomy.span(n)]
+    order = np.argsort(np.asarray(embedded.item_ids, dtype=object))
+    ids = [embedded.item_ids[item] for item in order.tolist()]
+    for n, (name, attribute) in enumerate(zip(embedded.taxonomy.names, embedded.taxonomy.attributes, strict=True)):
+        generator = np.random.default_rng((seed, zlib.crc32(name.encode())))
+        by_name = embedded.taxonomy.offsets[n] + np.argsort(np.asarray(attribute.classes, dtype=object))
+        carried = embedded.carried[order][:, by_name]
         own = carried.astype(np.float32)
         negatives = own.T @ (1 - own)  # M×M: items of the row's class that do not carry the column's
         pairs = np.argwhere((negatives.T > 0) & (carried.sum(0) > 1)[:, None])
@@ -106,7 +147,7 @@ def draw_triplets(embedded: Embedded, count: int, seed: int = 0) -> pa.Table:
             chosen = mine[first], mine[second], theirs[generator.integers(len(theirs))]
             columns["attribute"].append(name)
             for role, item in zip(COLUMNS[1:], chosen, strict=True):
-                columns[role].append(embedded.item_ids[item])
+                columns[role].append(ids[item])
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
 
 

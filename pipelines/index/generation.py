@@ -30,9 +30,9 @@ class Generation:
         checkpoint_uri: where the checkpoint lay when the generation was created.
         taxonomy: attributes and classes that the encoder knows.
         preparation: of pictures, before the encoder.
-        width: D of attribute and class embeddings.
+        width: D of attribute embeddings.
+        class_width: D' of class embeddings; None without a class level.
         global_width: r of global embeddings; None without a global head.
-        has_classes: whether there is a class level.
         created_at: in UTC.
     """
 
@@ -42,8 +42,8 @@ class Generation:
     taxonomy: Taxonomy
     preparation: ImagePreparation
     width: int
+    class_width: int | None
     global_width: int | None
-    has_classes: bool
     created_at: datetime
 
     @classmethod
@@ -56,8 +56,8 @@ class Generation:
             checkpoint.taxonomy,
             checkpoint.preparation,
             checkpoint.encoder.width,
+            checkpoint.encoder.class_width,
             checkpoint.head.width if checkpoint.head is not None else None,
-            checkpoint.encoder.has_classes,
             datetime.now(UTC),
         )
 
@@ -76,8 +76,8 @@ class Generation:
         return table_schemas(
             self.taxonomy,
             self.width,
+            class_width=self.class_width,
             global_width=self.global_width,
-            has_classes=self.has_classes,
             metadata=metadata,
         )
 
@@ -90,8 +90,8 @@ class Generation:
             "taxonomy": json.dumps(self.taxonomy.to_json(), ensure_ascii=False),
             "preparation": json.dumps(self.preparation.to_json()),
             "width": self.width,
+            "class_width": self.class_width,
             "global_width": self.global_width,
-            "has_classes": self.has_classes,
             "created_at": self.created_at,
         }
         return pa.Table.from_pylist([row], schema=GENERATIONS_SCHEMA)
@@ -106,8 +106,8 @@ class Generation:
             Taxonomy.from_json(json.loads(row["taxonomy"])),
             ImagePreparation(**json.loads(row["preparation"])),
             row["width"],
+            row["class_width"],
             row["global_width"],
-            row["has_classes"],
             row["created_at"],
         )
 
@@ -119,7 +119,7 @@ def generation_name(model_digest: str, preparation: ImagePreparation, taxonomy: 
 
 def prototype_rows(checkpoint: Checkpoint) -> pa.Table:
     """The rows of ``prototypes``: one per class that was seen in training; none for a checkpoint without prototypes."""
-    schema = prototypes_schema(checkpoint.encoder.width)
+    schema = prototypes_schema(checkpoint.encoder.width, checkpoint.encoder.class_width)
     prototypes = checkpoint.prototypes
     if prototypes is None:
         return schema.empty_table()

@@ -69,8 +69,8 @@ def publish(committer: Committer, checkpoint_uri: str | None = None) -> Snapshot
         taxonomy=generation.taxonomy,
         preparation=generation.preparation,
         width=generation.width,
+        class_width=generation.class_width,
         global_width=generation.global_width,
-        has_classes=generation.has_classes,
     )
     committer.lease.check()
     for dataset in datasets.values():

@@ -57,11 +57,11 @@ class SnapshotReader:
         return self.dataset(attribute_table(name)).to_table(filter=LIVE)
 
     def class_rows(self, attribute: str, classes: Sequence[str] | None = None) -> pa.Table:
-        """Class embeddings: class, item_id, embedding f16[D], probability, other_classes; None = all classes.
+        """Class embeddings: class, item_id, embedding f16[D'], probability, other_classes; None = all classes.
 
-        Only where `snapshot.has_classes`.
+        Only where `snapshot.class_width` is not None.
         """
-        assert self.snapshot.has_classes, "this encoder has no class level"
+        assert self.snapshot.class_width is not None, "this encoder has no class level"
         wanted = LIVE if classes is None else LIVE & is_one_of("class", classes)
         return self.dataset(class_table(attribute)).to_table(filter=wanted)
 
@@ -70,7 +70,7 @@ class SnapshotReader:
         return None if self.snapshot.global_width is None else self.dataset(GLOBAL).to_table(filter=LIVE)
 
     def prototypes(self) -> pa.Table:
-        """Class means: attribute, class, attribute_embedding f32[D], class_embedding f32[D] or null, count."""
+        """Class means: attribute, class, attribute_embedding f32[D], class_embedding f32[D'] or null, count."""
         return self.dataset(PROTOTYPES).to_table()
 
 

@@ -41,8 +41,8 @@ GENERATIONS_SCHEMA = pa.schema(
         pa.field("taxonomy", pa.string(), nullable=False),
         pa.field("preparation", pa.string(), nullable=False),
         pa.field("width", pa.int32(), nullable=False),
+        pa.field("class_width", pa.int32()),
         pa.field("global_width", pa.int32()),
-        pa.field("has_classes", pa.bool_(), nullable=False),
         pa.field("created_at", _TIME, nullable=False),
     ]
 )
@@ -134,28 +134,33 @@ def global_schema(width: int) -> pa.Schema:
     return pa.schema([_ITEM_ID, pa.field("embedding", embedding_type(width))])
 
 
-def prototypes_schema(width: int) -> pa.Schema:
-    """Schema of ``prototypes``."""
+def prototypes_schema(width: int, class_width: int | None) -> pa.Schema:
+    """Schema of ``prototypes``; without a class level its class embeddings are null."""
     return pa.schema(
         [
             pa.field("attribute", pa.string(), nullable=False),
             pa.field("class", pa.string(), nullable=False),
             pa.field("attribute_embedding", pa.list_(pa.float32(), width)),
-            pa.field("class_embedding", pa.list_(pa.float32(), width)),
+            pa.field("class_embedding", pa.list_(pa.float32(), class_width or width)),
             pa.field("count", pa.int64()),
         ]
     )
 
 
 def table_schemas(
-    taxonomy: Taxonomy, width: int, *, global_width: int | None, has_classes: bool, metadata: Iterable[pa.Field] = ()
+    taxonomy: Taxonomy,
+    width: int,
+    *,
+    class_width: int | None,
+    global_width: int | None,
+    metadata: Iterable[pa.Field] = (),
 ) -> dict[str, pa.Schema]:
     """Table name -> schema of all tables of a generation, in the order in which they are committed: ``items`` last."""
-    schemas = {PROTOTYPES: prototypes_schema(width), DEAD_LETTERS: DEAD_LETTERS_SCHEMA}
+    schemas = {PROTOTYPES: prototypes_schema(width, class_width), DEAD_LETTERS: DEAD_LETTERS_SCHEMA}
     for name in taxonomy.names:
         schemas[attribute_table(name)] = attribute_schema(width)
-        if has_classes:
-            schemas[class_table(name)] = class_schema(width)
+        if class_width is not None:
+            schemas[class_table(name)] = class_schema(class_width)
     if global_width is not None:
         schemas[GLOBAL] = global_schema(global_width)
     schemas[ITEMS] = items_schema(taxonomy, metadata)

@@ -36,9 +36,9 @@ class Snapshot:
         published_at: in UTC.
         taxonomy: attributes and classes of the encoder.
         preparation: of pictures, before the encoder.
-        width: D of attribute and class embeddings.
+        width: D of attribute embeddings.
+        class_width: D' of class embeddings; None where there is no class level.
         global_width: r of global embeddings; None where there are none.
-        has_classes: whether there is a class level.
     """
 
     snapshot_id: str
@@ -52,8 +52,8 @@ class Snapshot:
     taxonomy: Taxonomy
     preparation: ImagePreparation
     width: int
+    class_width: int | None
     global_width: int | None
-    has_classes: bool
 
     @property
     def items(self) -> int:
@@ -76,8 +76,8 @@ class Snapshot:
             generation.taxonomy,
             generation.preparation,
             generation.width,
+            generation.class_width,
             generation.global_width,
-            generation.has_classes,
         )
 
     def to_row(self) -> pa.Table:

@@ -27,7 +27,7 @@ class Encoded:
         probabilities: N×ΣM.
         item: K positions 0..N−1 of the predicted pairs, ascending.
         class_index: K class indices of them, ascending within an item.
-        class_embeddings: K×D; None without a class level.
+        class_embeddings: K×D'; None without a class level.
         global_embeddings: N×r; None without a global head.
     """
 
@@ -122,7 +122,7 @@ def embedding_rows(encoded: Encoded, item_ids: Sequence[str], taxonomy: Taxonomy
                     pa.array(probability[chosen[order]], pa.float32()),
                     pa.array(others, pa.list_(pa.string())),
                 ],
-                schema=class_schema(width),
+                schema=class_schema(encoded.class_embeddings.shape[1]),
             )
     if encoded.global_embeddings is not None:
         columns = [pa.array(ids, pa.string()), _vectors(encoded.global_embeddings)]

@@ -116,7 +116,9 @@ class Candidates:
         """Cosine with the items' embeddings of a class -> N, NaN for items that do not carry it."""
         attribute, name = self.taxonomy.class_name(class_index)
         carry, of_class = self.carry(class_index), LIVE & (pc.field("class") == name)
-        column = self._column(class_table(attribute), int(carry.sum()), self._reader.snapshot.width, of_class, name)
+        width = self._reader.snapshot.class_width
+        assert width is not None
+        column = self._column(class_table(attribute), int(carry.sum()), width, of_class, name)
         similarity = self._spread(column, query)
         if not np.array_equal(carry, ~np.isnan(similarity)):
             raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
@@ -127,18 +129,19 @@ class Candidates:
         rows = self._rows_of(attribute_table(self.taxonomy.names[n]), ["embedding"], item_id)
         if rows.num_rows != 1:
             raise StoreError(f"item {item_id!r} has {rows.num_rows} rows of attribute {self.taxonomy.names[n]!r}")
-        return self._vectors(rows)[0]
+        return self._vectors(rows, self._reader.snapshot.width)[0]
 
     def class_embeddings(self, n: int, item_id: str) -> dict[int, NDArray[np.float32]]:
         """An item's class embeddings of the n-th attribute, by class index, as they are stored."""
         name = self.taxonomy.names[n]
         rows = self._rows_of(class_table(name), ["class", "embedding"], item_id)
         indices = [self.taxonomy.class_index(name, label) for label in rows.column("class").to_pylist()]
-        return dict(zip(indices, self._vectors(rows), strict=True))
+        width = self._reader.snapshot.class_width
+        assert width is not None
+        return dict(zip(indices, self._vectors(rows, width), strict=True))
 
-    def _vectors(self, rows: pa.Table) -> NDArray[np.float32]:
-        column = rows.column("embedding").combine_chunks()
-        return embeddings(column, self._reader.snapshot.width).astype(np.float32)
+    def _vectors(self, rows: pa.Table, width: int) -> NDArray[np.float32]:
+        return embeddings(rows.column("embedding").combine_chunks(), width).astype(np.float32)
 
     def _rows_of(self, table: str, columns: list[str], item_id: str) -> pa.Table:
         return self._table(table, columns, pc.field("item_id") == item_id)

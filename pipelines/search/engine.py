@@ -74,7 +74,7 @@ class Engine:
             ClassPrototypes(reader.prototypes(), snapshot.taxonomy),
             self._encoder,
             checkpoint.head,
-            snapshot.has_classes,
+            snapshot.class_width is not None,
             checkpoint.encoder.class_first,
             checkpoint.encoder.slack,
         )

@@ -22,9 +22,9 @@ class SnapshotView(Protocol):
     @property
     def width(self) -> int: ...  # noqa: D102
     @property
-    def global_width(self) -> int | None: ...  # noqa: D102
+    def class_width(self) -> int | None: ...  # noqa: D102
     @property
-    def has_classes(self) -> bool: ...  # noqa: D102
+    def global_width(self) -> int | None: ...  # noqa: D102
 
 
 class Dataset(Protocol):

@@ -34,8 +34,8 @@ def summarize(
         The class means over the whole set; and of at most ``limit`` items, evenly spread, their positions (n) and
         attribute embeddings (n×A×D, float32, L2-normalised, on the CPU).
     """
-    classes, width = encoder.taxonomy.class_count, encoder.width
-    sums = torch.zeros(2, classes, width, device=world.device)
+    classes = encoder.taxonomy.class_count
+    sums = [torch.zeros(classes, width, device=world.device) for width in (encoder.width, encoder.class_width or 0)]
     counts = torch.zeros(classes, device=world.device)
     of_class = torch.tensor(encoder.taxonomy.attribute_of_class, device=world.device)
     keep = -(-len(store) // limit)
@@ -55,9 +55,9 @@ def summarize(
         rows = embeddings.cpu().numpy()
         # Copies, since a row is a view that would keep its whole batch.
         kept += [(int(item), row.copy()) for item, row in zip(items, rows, strict=True) if item % keep == 0]
-    world.sum(sums)
-    world.sum(counts)
-    means = F.normalize(sums, dim=-1).cpu()
+    for each in (*sums, counts):
+        world.sum(each)
+    means = [F.normalize(each, dim=-1).cpu() for each in sums]
     joined = sorted((entry for part in world.gather(kept) for entry in part), key=lambda entry: entry[0])
     positions = torch.tensor([item for item, _ in joined], dtype=torch.int64)
     vectors = torch.from_numpy(np.stack([row for _, row in joined]))

@@ -14,7 +14,7 @@ from model.encoder import EncoderConfig
 from model.objective import ObjectiveConfig
 from model.preparation import ImagePreparation
 from model.system import System
-from model.systems import check_config, find_system
+from model.systems import check_config, check_used, find_system
 
 from .augment import AugmentationConfig
 
@@ -44,6 +44,7 @@ class EncoderSection(Section):
     @model_validator(mode="after")
     def _system_has_them(self) -> EncoderSection:
         check_config(self.config())
+        check_used(self.config())
         return self
 
     def absolute(self) -> EncoderSection:

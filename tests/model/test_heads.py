@@ -68,6 +68,18 @@ def test_heads_drop_only_in_training(kind: str) -> None:
     assert torch.equal(head(embeddings), head(embeddings))
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+def test_centres_are_compared_in_full_precision(precision: torch.dtype) -> None:
+    """The second vector is its class without a doubt: rounded to 1, P would have an infinite logit."""
+    head = CentreHead(Taxonomy((Attribute("colour", ("red", "green", "blue")),)), 3)
+    head.centres.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.999, 0.04, 0.0], [-1.0, 0.0, 0.0]]))
+    embeddings = torch.tensor([[[1.0, 0.019, 0.0]], [[-1.0, 0.0, 0.0]]])
+    exact = head(embeddings)
+    assert exact.isfinite().all()
+    with torch.autocast("cpu", precision):
+        assert torch.equal(head(embeddings), exact)
+
+
 def test_a_class_without_a_centre_is_never_the_nearest() -> None:
     """Its cosine would be 0, and every other is negative here."""
     head = CentreHead(Taxonomy((Attribute("colour", ("red", "green", "unseen")), Attribute("cut", ("a", "b")))), 4)

@@ -20,7 +20,7 @@ from .classes import ClassFigures, per_class
 from .comparison import TaskComparison, compare
 from .page import Picture, page
 from .pairs import co_occurring
-from .published import published
+from .published import Published, published
 from .runs import Run, System, check_comparable, join_seeds, load_run
 from .settings import CompareSettings
 from .sheets import draw_sheets
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if classes is not None:
         tables.append(worst_table(classes, [system.name for system in systems]))
     facts = _facts(systems)
+    facts += _differing(parts, theirs)
     sheets: list[Picture] = []
     try:
         sheets = draw_sheets(systems, settings.sheets, settings.seed) if settings.sheets else []
@@ -78,12 +79,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tables(
-    parts: Sequence[TaskComparison], settings: CompareSettings, theirs: Sequence[tuple[str, float]]
-) -> list[Table]:
+def _tables(parts: Sequence[TaskComparison], settings: CompareSettings, theirs: Sequence[Published]) -> list[Table]:
     tables = []
     for part in parts:
-        tables.append(means_table(part, settings.level, theirs if part.task == "retrieval" else ()))
+        tables.append(means_table(part, settings.level, theirs))
         differences = differences_table(part, settings.level)
         if differences is not None:
             tables.append(differences)
@@ -102,13 +101,28 @@ def _charts(
     return [Picture(title, note, data) for title, note, data in charts if data is not None]
 
 
-def _published(run: Run, settings: CompareSettings) -> list[tuple[str, float]]:
+def _published(run: Run, settings: CompareSettings) -> tuple[Published, ...]:
     if settings.published is None:
-        return []
+        return ()
     # An image with several queries about one attribute asks one for each class that it carries.
     retrieval = of_task(run.queries, "retrieval")
     asked = retrieval.group_by(["attribute", "item_id"]).aggregate([([], "count_all")])
-    return list(published(settings.published, per_class=bool(pc.max(asked["count_all"]).as_py() > 1)).items())
+    per_class = pc.max(asked["count_all"]).as_py() > 1
+    listed = run.report["settings"]["retrieval"].get("labels") == "listed"
+    return published(settings.published, per_class=per_class and not listed)
+
+
+def _differing(parts: Sequence[TaskComparison], theirs: Sequence[Published]) -> list[str]:
+    """Where the papers' figures have no counterpart, or are of more or fewer attributes."""
+    facts = []
+    for table in theirs:
+        told = f"the papers' {table.measure} of {table.task}"
+        columns = [part.columns for part in parts if part.task == table.task and table.measure in part.figures]
+        if not columns:
+            facts.append(f"{told}: no run has it")
+        elif len(columns[0]) - 2 != table.attributes:
+            facts.append(f"{told} is of {table.attributes} attributes, not of {len(columns[0]) - 2}")
+    return facts
 
 
 def _facts(systems: Sequence[System]) -> list[str]:
@@ -117,6 +131,8 @@ def _facts(systems: Sequence[System]) -> list[str]:
     kept = "count as 0" if retrieval["zero"] == "keep" else "are left out"
     divided = f"MAP@K is divided by {DENOMINATORS[retrieval['denominator']]}"
     roles = "the data set's own roles" if report["settings"]["roles"] else retrieval["roles"]
+    if retrieval.get("labels") == "listed":
+        roles += ", where candidates stand for the classes of their rows alone"
     return [
         *(f"{system.name}: {', '.join(str(run.folder) for run in system.runs)}" for system in systems),
         f"{data['manifest']}, split {data['split']}: {data['items']:,} items",

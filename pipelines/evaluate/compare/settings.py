@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from cluster.settings import Settings
+
+from .published import DataSet
 
 
 class CompareSettings(Settings):
@@ -21,7 +23,7 @@ class CompareSettings(Settings):
     """Folder for compare.md, compare.csv and compare.html."""
     each: bool = False
     """A row for every run, also where several are of one system."""
-    published: Literal["fashionai", "darn", "deepfashion"] | None = None
+    published: DataSet | None = None
     """The data set that was evaluated, if it is this one: adds what the papers report for it."""
     sheets: int = Field(default=1, ge=0)
     """Queries of each attribute that are drawn at random for the contact sheets, and as many where the systems differ

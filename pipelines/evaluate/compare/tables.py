@@ -13,6 +13,7 @@ from ..tables import Table, percent
 from .classes import ClassFigures
 from .comparison import Figures, TaskComparison
 from .pairs import MEASURE, PairFigures
+from .published import Published
 from .thresholds import ThresholdCurves
 
 TITLES = {
@@ -23,6 +24,7 @@ TITLES = {
     "several manipulations": "Manipulation of several attributes, classes replaced",
     "several multilabel manipulations": "Manipulation of several attributes, classes added or removed among them",
     "reranking": "Re-ranking by one attribute",
+    "triplets": "Triplet accuracy",
 }
 _WORST = 5  # classes shown of each system
 _PAIRS = 6  # of classes shown of each attribute
@@ -33,13 +35,13 @@ _CSV = (
 )  # fmt: skip
 
 
-def means_table(part: TaskComparison, level: float, theirs: Sequence[tuple[str, float]] = ()) -> Table:
+def means_table(part: TaskComparison, level: float, theirs: Sequence[Published] = ()) -> Table:
     """Per measure: chance, each system with its interval (the best in bold), its spread over runs, the ceiling.
 
     Args:
         part: the task.
         level: of the intervals.
-        theirs: (system, MAP@all over all queries in %) that papers report.
+        theirs: what papers report of this task and others.
     """
     rows: list[tuple[str, ...]] = []
     bold = set()
@@ -53,17 +55,19 @@ def means_table(part: TaskComparison, level: float, theirs: Sequence[tuple[str, 
                 rows.append((measure, f"± over {len(system.runs)} runs", *map(percent, figures.spread[s])))
         if figures.ceiling is not None:
             rows.append((measure, "ceiling", *map(percent, figures.ceiling)))
-        if measure == "MAP@all":
-            overall = len(part.columns) - 2  # an attribute may be called so, too
-            for name, value in theirs:
-                cells = (f"{value:.2f}" if c == overall else "" for c in range(len(part.columns)))
-                rows.append((measure, f"{name} (theirs)", *cells))
+        for table in theirs:
+            if (table.task, table.measure) == (part.task, measure):
+                # By its place: an attribute may be called so, too.
+                column = len(part.columns) - (2 if table.column == "overall" else 1)
+                for name, value in table.figures.items():
+                    cells = (f"{value:.2f}" if c == column else "" for c in range(len(part.columns)))
+                    rows.append((measure, f"{name} (theirs)", *cells))
     rows.append(("queries", "", *(f"{count:,}" for count in part.queries)))
     notes = [
         f"in brackets: {100 * level:g} % of the bootstrap's resamples of the {part.items:,} items that ask; "
         "overall: over all queries; macro: over columns",
     ]
-    if theirs:
+    if any(table.task == part.task and table.measure in part.figures for table in theirs):
         notes.append("theirs: as the papers report it, from their own pictures, splits and training")
     return Table(TITLES[part.task], tuple(notes), ("%", "", *part.columns), tuple(rows), frozenset(bold))
 
@@ -119,7 +123,7 @@ def pairs_table(figures: PairFigures) -> Table:
 
 def csv_text(
     parts: Sequence[TaskComparison],
-    theirs: Sequence[tuple[str, float]] = (),
+    theirs: Sequence[Published] = (),
     more: Iterable[Mapping[str, object]] = (),
 ) -> str:
     """Every figure in 0..1, a row each; empty where there is none. Its header names the columns.
@@ -142,9 +146,10 @@ def csv_text(
                     writer.writerow({**row, **own, **_numbers(figures, s, c)})
                 if figures.ceiling is not None:
                     writer.writerow({**row, "system": "ceiling", "kind": "ceiling", "value": figures.ceiling[c]})
-    for name, value in theirs:
-        row = {"task": "retrieval", "measure": "MAP@all", "column": "overall"}
-        writer.writerow({**row, "system": name, "kind": "published", "value": value / 100})
+    for table in theirs:
+        row = {"task": table.task, "measure": table.measure, "column": table.column}
+        for name, value in table.figures.items():
+            writer.writerow({**row, "system": name, "kind": "published", "value": value / 100})
     writer.writerows(more)
     return stream.getvalue()
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from model.encoder import AttributeOutput, Encoder
 from model.heads import softmax_logits
 from model.objective import Losses, Objective, Roles
+from model.systems.m3net import M3Net
 from tests.model.networks import TAXONOMY
 from tests.model.test_objective import batch, counts_of, roles_of
 
@@ -58,8 +59,8 @@ def random_case(net: Encoder, seed: int = 0, images: int = 10) -> Case:
     def random(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    def vectors(*shape: int) -> Tensor:
-        parts = [F.pad(random(*shape, _RANK), (0, net.width // branches - _RANK)) for _ in range(branches)]
+    def vectors(*shape: int, width: int = net.width) -> Tensor:
+        parts = [F.pad(random(*shape, _RANK), (0, width // branches - _RANK)) for _ in range(branches)]
         return torch.cat(parts, -1)
 
     _, carried, known = batch(images, seed)
@@ -75,8 +76,12 @@ def random_case(net: Encoder, seed: int = 0, images: int = 10) -> Case:
         state = (random(images, COUNT).requires_grad_(),)
     elif name in ("fashionsearchnet", "posterior"):
         state = (scores,)
+        if isinstance(net, M3Net) and net.has_classes:  # what class embeddings are made of: ψ and attention
+            psi, attention = random(images, 6, net.backbone.channels), random(images, COUNT, 6).softmax(2)
+            state = (psi.requires_grad_(), attention.requires_grad_(), scores)
     seen = torch.rand(TAXONOMY.class_count, generator=generator) < 0.8
-    return Case(embeddings, scores, state, vectors(TAXONOMY.class_count), seen, carried, known, roles)
+    centres = vectors(TAXONOMY.class_count, width=net.class_width or net.width)
+    return Case(embeddings, scores, state, centres, seen, carried, known, roles)
 
 
 def losses_of(net: Encoder, objective: Objective, case: Case) -> Losses:

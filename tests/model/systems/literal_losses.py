@@ -141,8 +141,11 @@ def literal_fashionsearchnet(case: Case, net: FashionSearchNet, *, ranked: bool,
 
 
 def literal_modc(case: Case) -> Terms:
-    """Prototype and instance triplets, and of the unlabelled: nearest centre against next nearest (design 2 §3)."""
-    costs = []
+    """Prototype and instance triplets, and of the unlabelled: nearest centre against next nearest (design 2 §3).
+
+    The last is divided by all anchors, labelled or not.
+    """
+    costs, labelled = [], sum(1 for _ in rows(case))
     for i in range(len(case.embeddings)):
         for n in range(COUNT):
             if case.known[i, n]:
@@ -155,7 +158,7 @@ def literal_modc(case: Case) -> Terms:
         "classification": ZERO,
         "prototype": prototype(case, hinge),
         "instance": instance(case, hinge),
-        "pseudo": torch.stack(costs).mean(),
+        "pseudo": torch.stack(costs).sum() / (labelled + len(costs)),
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from torch import Tensor
 
 from model.heads import softmax_logits
 from model.preparation import normalize
-from model.systems import SYSTEMS
+from model.systems import SYSTEMS, build_objective
 from model.systems.fashionsearchnet import FashionSearchNet, largest_region, region_boxes
 from tests.model.networks import TAXONOMY, encoder, pictures
 
@@ -122,13 +124,29 @@ def test_first_stage_learns_classes_alone() -> None:
     assert net.attributes(pictures(2)).embeddings.any()
 
 
-def test_variants_have_the_heads_of_the_paper() -> None:
-    system = SYSTEMS["fashionsearchnet"]
+VARIANTS = {  # of the paper: ranked, localised, by a global head, its memory trained, with feature fusion
+    "w/o Rank": (False, False, False, False, False),
+    "Rank": (True, False, False, False, False),
+    "Rank-L": (True, True, False, False, False),
+    "Rank-LG, which is v1": (True, True, True, False, False),
+    "Full": (True, True, True, True, False),
+    "Full w/ FF": (True, True, True, True, True),
+}
 
-    def head(*switches: str) -> tuple[str, bool]:
-        config = system.manipulation(encoder("fashionsearchnet", *switches).config)
-        return config.kind, config.memory
 
-    assert head() == ("global", True)
-    assert head("frozen_memory") == ("global", False)
-    assert head("without_global") == ("concatenated", False)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_of_the_documented_table(variant: str) -> None:
+    rows = (Path(__file__).parents[3] / "docs" / "systems.md").read_text(encoding="utf-8").splitlines()
+    (cell,) = (row.split("|")[2].strip() for row in rows if row.startswith(f"| {variant} |"))
+    switches = () if cell == "(none)" else tuple(cell.strip("`").split(","))
+    net = encoder("fashionsearchnet", *switches)
+    assert isinstance(net, FashionSearchNet)
+    objective = build_objective(SYSTEMS["fashionsearchnet"].losses, net)
+    config = SYSTEMS["fashionsearchnet"].manipulation(net.config)
+    apart, psi = torch.eye(3), torch.rand(2, net.channels, 6, 4, generator=torch.Generator().manual_seed(0))
+    ranked = bool(objective.triplet(apart[:1], apart[1:2], apart[2:]).any())
+    one_spot = torch.zeros(2, COUNT, 6, 4)
+    one_spot[..., 1:3, 1:3] = 1
+    localised = not torch.equal(net._regions(psi, one_spot), net._regions(psi, torch.ones_like(one_spot)))
+    fused = net.fc[0][0].in_features > net.channels * 9
+    assert (ranked, localised, config.kind == "global", config.memory, fused) == VARIANTS[variant]

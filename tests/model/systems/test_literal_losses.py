@@ -70,9 +70,9 @@ def test_triplets(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", ["classifier", "amnet", "posterior"])
-def test_cross_entropy(name: str, seed: int) -> None:
-    net = built(name)
+@pytest.mark.parametrize(("name", "switches"), [("classifier", ()), ("amnet", ()), ("posterior", ("without_classes",))])
+def test_cross_entropy(name: str, switches: tuple[str, ...], seed: int) -> None:
+    net = built(name, *switches)
     case = random_case(net, seed)
     expected = literal.literal_cross_entropy(case, triplets=name == "amnet", weight=3.0)
     assert_same(net, objective_of(net, 3.0), case, expected)
@@ -80,7 +80,7 @@ def test_cross_entropy(name: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_posterior_without_softmax(seed: int) -> None:
-    net = built("posterior", "without_softmax")
+    net = built("posterior", "without_softmax", "without_classes")
     case = random_case(net, seed)
     assert_same(net, objective_of(net), case, literal.literal_cross_entropy(case, triplets=False, softmax=False))
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from model.duet import encode
-from model.encoder import AttributeOutput, asked
+from model.encoder import AttributeOutput, ClassPairs, asked
 from model.objective import Objective, ObjectiveConfig
 from model.systems.posterior import Posterior, PosteriorObjective
 from tests.model.networks import TAXONOMY, encoder, pictures
+from tests.model.test_objective import batch, counts_of, roles_of
 
 
 def network() -> Posterior:
@@ -58,7 +59,7 @@ def test_embeddings_are_unit_vectors_and_probabilities_of_one_class_sum_to_one()
 def test_switches_are_m3nets_ways() -> None:
     net, other = network(), encoder("posterior", "without_posterior")
     assert other.class_first and not other.slack and not net.class_first
-    m3net = encoder("m3net_a")
+    m3net = encoder("m3net")
     other.load_state_dict(m3net.state_dict())
     first, second = (each.attributes(pictures(2)) for each in (other, m3net))
     assert torch.equal(first.embeddings, second.embeddings)
@@ -69,6 +70,31 @@ def test_switches_are_m3nets_ways() -> None:
         binary.classification(output, carried, known),
         Objective(ObjectiveConfig(), m3net).classification(output, carried, known),
     )
+
+
+def test_its_class_level_is_m3nets_and_is_trained_as_such() -> None:
+    """Of the same weights: class embeddings, and the triplet terms in class space with their prototypes' sums."""
+    net, m3net = encoder("posterior"), encoder("m3net")
+    net.load_state_dict(m3net.state_dict())
+    config = ObjectiveConfig(prototype=0.7, instance=1.3)
+    images, carried, known = batch()
+    roles = roles_of(carried, known)
+    results = []
+    for each, objective in ((net, PosteriorObjective(config, net)), (m3net, Objective(config, m3net))):
+        torch.manual_seed(1)
+        objective.prototypes.average.normal_()
+        objective.prototypes.seen[:] = True
+        output = each.attributes(images)
+        pairs = ClassPairs(*carried.nonzero(as_tuple=True))
+        losses = objective(each, output, carried, known, roles, counts_of(known, roles))
+        results.append((each.classes(output, pairs), losses))
+    (mine, losses), (theirs, expected) = results
+    assert torch.equal(mine, theirs) and net.class_width == 256 > net.width
+    for term in ("prototype", "instance"):
+        assert losses.terms[term] == expected.terms[term] > 0
+    assert torch.equal(losses.prototype_sums, expected.prototype_sums)
+    alone = encoder("posterior", "without_classes")
+    assert PosteriorObjective(config, alone).config == ObjectiveConfig(prototype=0, instance=0)
 
 
 def test_a_sure_posterior_has_finite_gradients() -> None:

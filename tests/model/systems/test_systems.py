@@ -15,7 +15,7 @@ from model.encoder import ClassPairs, Encoder, EncoderConfig
 from model.errors import EncoderError
 from model.objective import Counts, Losses, Roles
 from model.preparation import ImagePreparation
-from model.systems import SYSTEMS, build_encoder, build_objective
+from model.systems import SYSTEMS, build_encoder, build_objective, check_used
 from pipelines.train.sampler import draw_roles
 from tests.model.networks import TAXONOMY, encoder, pictures
 
@@ -47,6 +47,7 @@ CHANGES = {
     ("fashionsearchnet", "fusion"): {"output"},
     ("posterior", "without_posterior"): {"output"},
     ("posterior", "without_softmax"): {"loss"},
+    ("posterior", "without_classes"): {"loss"},
 }
 SWITCHED = [(name, switch) for name, system in SYSTEMS.items() for switch in system.switches]
 TWO_STAGES = {"asen_pp", "fashionsearchnet"}
@@ -67,6 +68,29 @@ def test_one_pass_gives_all_attributes(name: str) -> None:
     assert output.embeddings.shape == (3, COUNT, net.width) and output.logits.shape == (3, TAXONOMY.class_count)
     assert torch.isfinite(output.embeddings).all() and torch.isfinite(output.logits).all()
     assert calls == 1
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(("setting", "value"), [("hidden", 24), ("dropout", 0.5)])
+def test_a_setting_matters_or_is_refused(setting: str, value: float, name: str) -> None:
+    config = EncoderConfig(system=name, backbone="resnet18", **{setting: value})
+    if setting in SYSTEMS[name].unused:
+        with pytest.raises(EncoderError, match=f"{name}: {setting} = .* changes nothing"):
+            check_used(config)
+        return
+    check_used(config)
+    if setting == "dropout" and SYSTEMS[name].heads == ("centre",):
+        with pytest.raises(EncoderError, match=f"{name} learns no classifier"):
+            build_encoder(config, TAXONOMY)
+        return
+    changed = build_encoder(config, TAXONOMY)
+    if setting == "hidden":
+        shapes = [[v.shape for v in net.state_dict().values()] for net in (changed, encoder(name))]
+        assert shapes[0] != shapes[1]
+    else:  # the norms of the backbone learn nothing between two passes of one batch
+        changed.train()
+        first, second = (changed.attributes(pictures(3)).logits for _ in range(2))
+        assert not torch.equal(first, second)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -153,7 +177,7 @@ def test_class_level_says_what_it_is(name: str) -> None:
     net = encoder(name)
     pairs = ClassPairs(torch.tensor([0]), torch.tensor([1]))
     if net.has_classes:
-        assert net.classes(net.attributes(pictures(1)), pairs).shape == (1, net.width)
+        assert net.classes(net.attributes(pictures(1)), pairs).shape == (1, net.class_width)
     else:
         with pytest.raises(NotImplementedError):
             net.classes(net.attributes(pictures(1)), pairs)

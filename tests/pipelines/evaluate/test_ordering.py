@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.evaluate import ordering
-from pipelines.evaluate.ordering import blocks, in_threads, order
+from pipelines.evaluate.ordering import blocks, order
 from pipelines.search.ranking import rank
 
 values = st.sampled_from([-1.0, -0.5, -1e-30, -0.0, 0.0, 1e-30, 0.25, 1.0, 3e38])
@@ -75,21 +74,6 @@ def test_blocks_are_all_queries_once(count: int) -> None:
     for size in (0, 1, 30_000, 10**6):
         rows = [row for part in blocks(count, size) for row in range(part.start, part.stop)]
         assert rows == list(range(count))
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_all_parts_run_and_what_one_raises_is_raised(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    done = np.zeros(50, int)
-
-    def run(part: slice) -> None:
-        done[part] += 1
-        if part.start == 49:
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        in_threads(run, [slice(n, n + 1) for n in range(50)])
-    assert (done == 1).all()
 
 
 def test_the_query_itself_is_last() -> None:

@@ -19,6 +19,7 @@ from pipelines.evaluate.reranking import evaluate_reranking
 from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.evaluate.scores import Scores
 from pipelines.evaluate.settings import RetrievalSettings
+from pipelines.evaluate.triplets import COLUMNS, draw_triplets, evaluate_triplets
 
 from .random_sets import TAXONOMY, random_embedded
 from .test_manipulation import random_case
@@ -51,7 +52,9 @@ def test_every_query_of_every_task_is_a_row() -> None:
     multilabel = evaluate_multilabel(embedded, retrieval=RetrievalSettings(ks=(3,)))
     manipulation = evaluate_manipulation(embedded, head)
     reranking = evaluate_reranking(embedded)
-    table = query_table(embedded, retrieval, multilabel, manipulation, reranking)
+    triplets = draw_triplets(embedded, 30)
+    accuracy = evaluate_triplets(embedded, triplets)
+    table = query_table(embedded, retrieval, multilabel, manipulation, reranking, accuracy)
     assert pc.unique(table["task"]).to_pylist() == list(TASKS)
     parts = {
         **{("retrieval", name): scores for name, scores in retrieval.attributes.items()},
@@ -88,7 +91,13 @@ def test_every_query_of_every_task_is_a_row() -> None:
         for row in rows:
             carried = {TAXONOMY.class_name(m)[1] for m in np.flatnonzero(embedded.carried[items[row["item_id"]]])}
             assert len(set(row["set"])) == size and set(row["set"]) <= carried
-    assert len(table) == sum(map(len, [*parts.values(), *(part.scores for part in multilabel.values())]))
+    told = of_task(table, "triplets").to_pylist()
+    asked = [(row["attribute"], row["item_id"], *row["set"]) for row in told]
+    assert sorted(asked) == sorted(zip(*(triplets[name].to_pylist() for name in COLUMNS), strict=True))
+    for name, part in accuracy.attributes.items():
+        check([row for row in told if row["attribute"] == name], embedded.item_ids, part.scores)
+    every = [*parts.values(), *(part.scores for part in (*multilabel.values(), *accuracy.attributes.values()))]
+    assert len(table) == sum(map(len, every))
 
 
 def test_an_evaluation_without_queries_has_an_empty_table(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.taxonomy import Taxonomy
-from pipelines.evaluate import gallery
+from pipelines.evaluate import chunks
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.reranking import evaluate_reranking, general_embeddings
 from pipelines.evaluate.retrieval import evaluate_retrieval
@@ -75,7 +75,7 @@ def test_the_whole_gallery_reordered_is_attribute_retrieval() -> None:
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = random_embedded(1, 30)
     whole = evaluate_reranking(embedded).summaries
-    monkeypatch.setattr(gallery, "_CHUNK", 100)
+    monkeypatch.setattr(chunks, "_PAIRS", 100)
     assert evaluate_reranking(embedded).summaries == whole
     assert list(whole) == [*TAXONOMY.names]
 

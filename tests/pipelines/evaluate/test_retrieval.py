@@ -17,7 +17,7 @@ from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.errors import DuetError
-from pipelines.evaluate import gallery, ordering, roles
+from pipelines.evaluate import chunks, ordering, roles
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.retrieval import AttributeQueries, evaluate_retrieval
 from pipelines.evaluate.scores import CURVE, NEAREST
@@ -80,7 +80,7 @@ def test_equals_the_slow_evaluation_on_small_sets(
 def test_chunks_blocks_and_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = random_embedded(1, 40)
     whole = evaluate_retrieval(embedded)
-    monkeypatch.setattr(gallery, "_CHUNK", 500)  # about 16 queries
+    monkeypatch.setattr(chunks, "_PAIRS", 500)  # about 16 queries
     monkeypatch.setattr(ordering, "_BLOCK", 100)  # about 3
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     pieces = evaluate_retrieval(embedded)
@@ -204,9 +204,15 @@ def test_random_vectors_score_about_chance() -> None:
                 assert curves[f"random {name}"][place] == result.overall.chance[f"{name}@{k}"]
 
 
-def test_given_classes_need_their_embeddings() -> None:
-    embedded = random_embedded(0, 10)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_given_classes_need_their_embeddings(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever thread finds it out: only the last item's are missing."""
+    monkeypatch.setattr(chunks, "_PAIRS", 60)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    embedded = random_embedded(0, 10, unknown=0)
     keep = embedded.predicted[embedded.pair_item, embedded.pair_class]
+    missed = int(embedded.pair_item[~keep].max())
+    keep |= embedded.pair_item != missed
     assert embedded.class_embeddings is not None
     bare = dataclasses.replace(
         embedded, pair_item=embedded.pair_item[keep], pair_class=embedded.pair_class[keep],

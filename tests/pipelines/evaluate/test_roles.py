@@ -10,13 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.errors import ManifestError
+from pipelines.errors import DuetError, ManifestError
 from pipelines.evaluate.embedded import Embedded
 from pipelines.evaluate.retrieval import evaluate_retrieval
-from pipelines.evaluate.roles import leave_one_out, own_roles
+from pipelines.evaluate.roles import choose_roles, leave_one_out, own_roles
+from pipelines.evaluate.settings import RetrievalSettings
 
 from . import slow_metrics as slow
-from .random_sets import TAXONOMY, random_embedded, slow_retrieval
+from .random_sets import TAXONOMY, random_embedded, slow_ranking, slow_retrieval
 
 Row = tuple[str, str, str, str | None]
 
@@ -72,6 +73,39 @@ def test_queries_and_galleries_are_those_of_the_file(seed: int, tmp_path: Path) 
         assert [len(gallery - {item}) for item in scores.item.tolist()] == scores.gallery.tolist()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_candidates_may_stand_for_the_classes_listed_alone(seed: int, tmp_path: Path) -> None:
+    embedded = random_embedded(seed, 24)
+    rows = [row for row in random_rows(embedded, seed) if row[2] == "query" or row[3]]
+    path = write(tmp_path / "roles.parquet", rows)
+    roles, unknown = own_roles(path, embedded, "listed")
+    stands_for: dict[tuple[str, int], set[int]] = {}
+    wrong = 0
+    for item_id, attribute, role, name in rows:
+        if role == "gallery" and item_id in embedded.item_ids:
+            item = embedded.item_ids.index(item_id)
+            span = TAXONOMY.span(TAXONOMY.position(attribute))
+            m = span.start + TAXONOMY.attributes[TAXONOMY.position(attribute)].classes.index(str(name))
+            if embedded.carried[item, m]:
+                stands_for.setdefault((attribute, item), set()).add(m)
+            else:
+                wrong += bool(embedded.known[item, TAXONOMY.position(attribute)])
+    assert unknown == own_roles(path, embedded)[1] + wrong and wrong > 3
+    fewer = 0
+    for n, (name, scores) in enumerate(evaluate_retrieval(embedded, roles=roles).attributes.items()):
+        span = TAXONOMY.span(n)
+        for q, (item, m) in enumerate(zip(scores.item.tolist(), scores.class_index.tolist(), strict=True)):
+            guesses = {int(k) + span.start for k in np.flatnonzero(embedded.predicted[item, span])}
+            candidates = [other for attribute, other in stands_for if attribute == name and other != item]
+            ranked = slow_ranking(embedded, n, item, guesses, sorted(candidates))
+            hits = [m in stands_for[name, other] for other in ranked]
+            assert scores.gallery[q] == len(candidates)
+            assert scores.values["MAP@all"][q] == pytest.approx(slow.average_precision(hits))
+            fewer += sum(hits) < embedded.carried[candidates, m].sum()
+    assert fewer > 5
+    assert roles.digest(embedded) != dataclasses.replace(roles, listed=None).digest(embedded)
+
+
 def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: Path) -> None:
     embedded = random_embedded(0, 12, unknown=0)
     rows: list[Row] = [(one, "print", role, None) for one in embedded.item_ids for role in ("query", "gallery")]
@@ -82,6 +116,19 @@ def test_without_a_column_of_classes_an_item_asks_for_all_of_its_own(tmp_path: P
     assert roles.asked is None  # so that other rules of relevance may be asked for
     rows = [(one, name, role, "of the gallery" if role == "gallery" else None) for one, name, role, _ in rows]
     assert own_roles(write(tmp_path / "roles.parquet", rows), embedded)[0].asked is None
+
+
+@pytest.mark.parametrize("relevance", ["any", "exact"])
+def test_listed_classes_go_with_queries_about_a_class(relevance: str, tmp_path: Path) -> None:
+    settings = RetrievalSettings(labels="listed", relevance=relevance)  # type: ignore[arg-type]
+    with pytest.raises(DuetError, match=f"listed goes with --retrieval.relevance class, not {relevance}"):
+        choose_roles(tmp_path / "roles.parquet", settings, random_embedded(0, 4))
+
+
+def test_a_candidate_that_is_to_stand_for_its_listed_class_must_have_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "roles.parquet", [("item 0", "collar", "gallery", None)])
+    with pytest.raises(ManifestError, match="candidate 'item 0' has no class"):
+        own_roles(path, random_embedded(0, 4), "listed")
 
 
 @pytest.mark.parametrize(

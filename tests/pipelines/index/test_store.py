@@ -81,7 +81,7 @@ def test_a_generation_is_its_model_preparation_and_taxonomy(index: Index) -> Non
     generation = index.create_generation(one, "/c")
     read = Index.open(index.uri).generation(generation.name)
     assert read == generation
-    assert (read.width, read.global_width, read.has_classes) == (256, 8, True)
+    assert (read.width, read.class_width, read.global_width) == (256, 256, 8)
     assert (read.taxonomy, read.preparation) == (TAXONOMY, one.preparation)
 
 
@@ -106,7 +106,7 @@ def test_an_encoder_without_a_class_level_has_no_class_tables(index: Index) -> N
         assert_tables_hold(committer, {"a": Item(1)})
         rows = index.dataset(PROTOTYPES, generation.name).to_table()
         assert rows["class_embedding"].null_count == rows.num_rows == 4
-        assert not publish(committer).has_classes
+        assert publish(committer).class_width is None
 
 
 @pytest.mark.parametrize("first", [(), (pa.field("price", pa.int64()),)], ids=["none", "some"])

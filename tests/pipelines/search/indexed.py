@@ -45,7 +45,7 @@ def publish_world(index: Index, world: World) -> Snapshot:
     """A `World` in an index."""
     prototypes = Prototypes(
         torch.from_numpy(world.prototypes),
-        torch.from_numpy(world.class_prototypes) if world.view.has_classes else None,
+        torch.from_numpy(world.class_prototypes) if world.view.class_width else None,
         torch.ones(len(world.prototypes)),
     )
     checkpoint = Checkpoint(

@@ -148,7 +148,7 @@ class _Query:
             tier += len(has) if condition.match is Match.ALL else min(len(has), 1)
             attribute = self.alike(n, i)
             primary = attribute
-            if has and world.view.has_classes:
+            if has and world.view.class_width:
                 by_class = [dot(self.own.get(m, world.class_prototypes[m]), world.classes[i, m]) for m in has]
                 primary = sum(by_class) / len(by_class)
             weights.append(condition.weight)

@@ -51,7 +51,8 @@ class TinyEncoder(Encoder):
 
     def __init__(self, *, has_classes: bool, class_first: bool, slack: int) -> None:
         super().__init__(EncoderConfig(threshold=0.5), TAXONOMY)
-        self.width, self.has_classes, self.class_first, self.slack = WIDTH, has_classes, class_first, slack
+        self.width, self.class_width = WIDTH, WIDTH if has_classes else None
+        self.class_first, self.slack = class_first, slack
         count = len(TAXONOMY.attributes)
         self.embed = nn.Linear(48, count * WIDTH)
         self.logits = nn.Linear(count * WIDTH, TAXONOMY.class_count)
@@ -77,7 +78,7 @@ class View:
     taxonomy: Taxonomy = TAXONOMY
     width: int = WIDTH
     global_width: int | None = GLOBAL_WIDTH
-    has_classes: bool = True
+    class_width: int | None = WIDTH
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def make_world(
         prototypes=VECTORS[rng.integers(0, len(VECTORS), taxonomy.class_count)].astype(np.float32),
         class_prototypes=VECTORS[rng.integers(0, len(VECTORS), taxonomy.class_count)].astype(np.float32),
         checkpoint=Checkpoint(encoder, ImagePreparation(SIDE, SIDE), None, head, {}, View().model_digest),
-        view=View(snapshot_id=snapshot_id, has_classes=has_classes),
+        view=View(snapshot_id=snapshot_id, class_width=WIDTH if has_classes else None),
     )
 
 
@@ -166,7 +167,7 @@ class MemoryReader:
         self.tables = {ITEMS: self._items(), GLOBAL: self._global(), PROTOTYPES: self._prototypes()}
         for n, name in enumerate(TAXONOMY.names):
             self.tables[attribute_table(name)] = self._attribute(n)
-            if world.view.has_classes:
+            if world.view.class_width:
                 self.tables[class_table(name)] = self._classes(n)
 
     def items(self, columns: list[str] | None = None) -> pa.Table:
@@ -244,7 +245,7 @@ class MemoryReader:
         for m in range(TAXONOMY.class_count):
             attribute, name = TAXONOMY.class_name(m)
             vectors = self._world.prototypes[m], self._world.class_prototypes[m]
-            class_vector = vectors[1] if self._world.view.has_classes else None
+            class_vector = vectors[1] if self._world.view.class_width else None
             rows.append(
                 {
                     "attribute": attribute,
@@ -254,7 +255,7 @@ class MemoryReader:
                     "count": 3,
                 }
             )
-        return pa.Table.from_pylist(rows, schema=prototypes_schema(WIDTH))
+        return pa.Table.from_pylist(rows, schema=prototypes_schema(WIDTH, self._world.view.class_width))
 
 
 class _Dataset:

@@ -52,7 +52,9 @@ def make_checkpoint(folder: Path, seed: int, *, head: bool = True, system: str =
     encoder = build_encoder(EncoderConfig(system, "resnet18", hidden=16), TAXONOMY).eval()
     global_head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8) if head else None
     unit = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
-    class_level = unit.flip(0) if encoder.has_classes else None
+    class_level = None
+    if encoder.class_width is not None:
+        class_level = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.class_width), dim=-1)
     prototypes = Prototypes(unit, class_level, torch.ones(TAXONOMY.class_count))
     if global_head is not None:
         global_head.start(prototypes)
@@ -124,8 +126,9 @@ def tables_of(
                 if checkpoint.encoder.has_classes
             ]
         tables[attribute_table(attribute.name)] = pa.Table.from_pylist(rows, schema=attribute_schema(width))
-        if checkpoint.encoder.has_classes:
-            tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=class_schema(width))
+        if checkpoint.encoder.class_width is not None:
+            schema = class_schema(checkpoint.encoder.class_width)
+            tables[class_table(attribute.name)] = pa.Table.from_pylist(class_rows, schema=schema)
     if head is not None:
         with torch.no_grad():
             merged = head(torch.from_numpy(np.stack([duet.attribute_embeddings for duet in duets]))).numpy()

@@ -24,6 +24,7 @@ from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.evaluate.roles import leave_one_out
 from pipelines.evaluate.sensitivity import evaluate_sensitivity
 from pipelines.evaluate.settings import EvaluateSettings
+from pipelines.evaluate.triplets import draw_triplets, evaluate_triplets
 
 from ..random_sets import random_embedded
 
@@ -60,8 +61,9 @@ def write_run(
     data = {"manifest": "items.parquet", "split": "test", "items": len(embedded), "galleries": roles.digest(embedded)}
     model = {"checkpoint": str(folder), "digest": str(folder), "encoder": {"backbone": backbone}}
     about = (name, model, data, embedded.taxonomy, chosen, False)
-    report = Report(*about, retrieval, multilabel, manipulation, None, reranking, study)
-    save_queries(query_table(embedded, retrieval, multilabel, manipulation, reranking), folder)
+    triplets = evaluate_triplets(embedded, draw_triplets(embedded, 20))
+    report = Report(*about, retrieval, multilabel, manipulation, triplets, reranking, study)
+    save_queries(query_table(embedded, retrieval, multilabel, manipulation, reranking, triplets), folder)
     save_neighbours(neighbour_table(embedded, retrieval), folder)
     report.save(folder)
     return folder

@@ -28,7 +28,7 @@ def test_writes_tables_figures_and_a_page(tmp_path: Path, capsys: pytest.Capture
     assert f"- m3net: {folders[0]}, {folders[2]}" in text and "## Where each system fails most" in text
     assert "difference from m3net" in printed and str(out / "compare.html") in printed
     rows = list(csv.DictReader(io.StringIO((out / "compare.csv").read_text())))
-    assert {row["task"] for row in rows} == {"retrieval", "multilabel", "reranking", "co-occurring classes"}
+    assert {row["task"] for row in rows} == {"retrieval", "multilabel", "reranking", "triplets", "co-occurring classes"}
     assert "## Co-occurring classes: print" in text
     gone = "no contact sheets: items.parquet: "  # the made runs' manifest was never there
     assert said.startswith(gone) and len(said.splitlines()) == 1 and f"- {gone}" in text

@@ -31,7 +31,7 @@ def by_task(runs: list[Run], *, each: bool = False) -> dict[str, TaskComparison]
 def test_means_are_those_of_the_reports(tmp_path: Path) -> None:
     runs = make_runs(tmp_path, a="m3net", b="asen")
     parts = by_task(runs)
-    assert list(parts) == ["retrieval", "multilabel", "reranking"]
+    assert list(parts) == ["retrieval", "multilabel", "reranking", "triplets"]
     part = parts["retrieval"]
     assert part.columns == ("collar", "print", "length", "overall", "macro")
     for s, run in enumerate(runs):
@@ -47,6 +47,10 @@ def test_means_are_those_of_the_reports(tmp_path: Path) -> None:
             assert np.isnan(figures.spread).all()
         sets = parts["multilabel"]
         assert sets.columns[:-2] == tuple(f"print, {one['classes']} classes" for one in run.report["multilabel"])
+        told = run.report["triplets"]
+        accuracies = [one["accuracy"] for one in (*told["attributes"].values(), told["overall"])]
+        assert parts["triplets"].figures["accuracy"].mean[s, :-1] == pytest.approx(accuracies)
+        assert (parts["triplets"].figures["accuracy"].chance == 0.5).all()
         values = [one["values"]["MAP@all"] for one in run.report["multilabel"]]
         assert sets.figures["MAP@all"].mean[s, :-2] == pytest.approx(values)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from pipelines.evaluate.compare.classes import ClassFigures
+from pipelines.evaluate.compare.command import _differing
 from pipelines.evaluate.compare.comparison import Figures, TaskComparison
 from pipelines.evaluate.compare.pairs import PairFigures
-from pipelines.evaluate.compare.published import published
+from pipelines.evaluate.compare.published import DataSet, Published, published
 from pipelines.evaluate.compare.runs import Run, System
 from pipelines.evaluate.compare.tables import (
     csv_text,
@@ -24,6 +27,7 @@ from pipelines.evaluate.compare.tables import (
     worst_table,
 )
 from pipelines.evaluate.compare.thresholds import ThresholdCurves
+from pipelines.evaluate.query_table import TASKS
 
 NAN = np.full(3, np.nan)
 
@@ -47,7 +51,9 @@ def task() -> TaskComparison:
 
 
 def test_chance_then_systems_then_the_papers() -> None:
-    table = means_table(task(), 0.95, [("random", 12.5), ("M3-Net", 75.0)])
+    table = means_table(
+        task(), 0.95, [Published("retrieval", "MAP@all", "overall", 1, {"random": 12.5, "M3-Net": 75.0})]
+    )
     assert table.columns == ("%", "", "collar", "overall", "macro")
     assert table.rows == (
         ("MAP@all", "random", "10.00", "10.00", "10.00"),
@@ -69,6 +75,14 @@ def test_chance_then_systems_then_the_papers() -> None:
     assert len(means_table(task(), 0.95).notes) == 1
 
 
+def test_the_papers_figures_stand_with_their_task_measure_and_column() -> None:
+    macro = Published("retrieval", "Recall@10", "macro", 1, {"CSN": 33.0})
+    rows = means_table(task(), 0.95, [macro]).rows
+    assert rows[-2] == ("Recall@10", "CSN (theirs)", "", "", "33.00")
+    for other in (replace(macro, task="manipulation"), replace(macro, measure="Top-20")):
+        assert means_table(task(), 0.95, [other]) == means_table(task(), 0.95)
+
+
 def test_differences_are_from_the_first_by_the_main_measure() -> None:
     table = differences_table(task(), 0.9)
     assert table is not None and table.title.endswith("difference from m3net")
@@ -81,8 +95,21 @@ def test_differences_are_from_the_first_by_the_main_measure() -> None:
     assert differences_table(alone, 0.9) is None
 
 
+def test_where_the_papers_have_other_attributes_is_said() -> None:
+    macro = Published("retrieval", "Recall@10", "macro", 8, {"CSN": 33.0})
+    assert _differing([task()], [replace(macro, attributes=1)]) == []
+    assert _differing([task()], [macro]) == ["the papers' Recall@10 of retrieval is of 8 attributes, not of 1"]
+    assert _differing([task()], [replace(macro, task="triplets")]) == [
+        "the papers' Recall@10 of triplets: no run has it"
+    ]
+
+
 def test_csv_has_every_figure() -> None:
-    rows = list(csv.DictReader(io.StringIO(csv_text([task()], [("M3-Net", 75.0)]))))
+    rows = list(
+        csv.DictReader(
+            io.StringIO(csv_text([task()], [Published("retrieval", "MAP@all", "overall", 1, {"M3-Net": 75.0})]))
+        )
+    )
     kinds = [row["kind"] for row in rows]
     assert [kinds.count(kind) for kind in ("random", "system", "ceiling", "published")] == [6, 12, 3, 1]
     (row,) = [r for r in rows if (r["system"], r["measure"], r["column"]) == ("m3net", "Recall@10", "overall")]
@@ -145,10 +172,13 @@ def test_the_worst_classes_of_each_system() -> None:
     assert table.rows[0] == ("a", "collar: c6", "1,006", "5.00", "10.00")
 
 
-@pytest.mark.parametrize("data_set", ["fashionai", "darn", "deepfashion"])
+@pytest.mark.parametrize("data_set", get_args(DataSet))
 @pytest.mark.parametrize("per_class", [True, False])
-def test_published_figures_are_above_chance(data_set: str, per_class: bool) -> None:
-    known = published(data_set, per_class=per_class)
-    assert next(iter(known)) == "random" and min(known.values()) == known["random"] and max(known.values()) < 100
-    other = published(data_set, per_class=not per_class)
-    assert (known is other) == (data_set != "deepfashion")
+def test_published_figures_have_a_place_in_the_tables(data_set: DataSet, per_class: bool) -> None:
+    tables = published(data_set, per_class=per_class)
+    assert tables and len({(table.task, table.measure) for table in tables}) == len(tables)
+    for table in tables:
+        assert table.task in TASKS and 0 < min(table.figures.values()) < max(table.figures.values()) < 100
+        if table.task == "retrieval":  # which alone have the figure of chance
+            assert min(table.figures.values()) == table.figures["random"]
+    assert (tables == published(data_set, per_class=not per_class)) == (data_set != "deepfashion")
