@@ -57,7 +57,7 @@ def draw_scatters(figures: ClassFigures, systems: Sequence[str]) -> bytes | None
             across, up = figures.mean[0, own], figures.mean[other, own]
             axes.scatter(across, up, area[own], color=colour, alpha=0.7, label=_plain(attribute))
         axes.axline((0, 0), slope=1, color="grey", linewidth=0.8)
-        for k in np.argsort(-np.abs(figures.mean[other] - figures.mean[0]), kind="stable")[:_NAMED]:
+        for k in figures.differing(other, _NAMED):
             at = figures.mean[0, k], figures.mean[other, k]
             axes.annotate(_plain(figures.classes[k][1]), at, (4, 4), textcoords="offset points", fontsize=8)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel=_plain(systems[0]), ylabel=_plain(systems[other]))

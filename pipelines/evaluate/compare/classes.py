@@ -13,6 +13,7 @@ from .comparison import counted_queries, zero_of
 from .runs import System
 
 MEASURE = "MAP@all"
+_FEWEST = 10  # queries about a class that say something of it: of one or two, what chance has drawn
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,21 @@ class ClassFigures:
     mean: Floats
 
     def worst(self, system: int, number: int) -> list[int]:
-        """Positions of the classes with the lowest mean of a system, the worst first; ties by position."""
-        order: list[int] = np.argsort(self.mean[system], kind="stable")[:number].tolist()
-        return order
+        """Positions of the classes on which a system makes least of what chance leaves, (mean − chance)/(1 − chance).
+
+        The worst first, ties by position; of the classes with ten queries at least, if there are such.
+        """
+        left = np.maximum(1 - self.chance, np.finfo(np.float64).tiny)
+        return self._first((self.mean[system] - self.chance) / left, number)
+
+    def differing(self, system: int, number: int) -> list[int]:
+        """Positions of the classes on which a system and the first differ most, chosen likewise."""
+        return self._first(-np.abs(self.mean[system] - self.mean[0]), number)
+
+    def _first(self, values: Floats, number: int) -> list[int]:
+        often = np.flatnonzero(self.queries >= min(_FEWEST, self.queries.max()))
+        chosen: list[int] = often[np.argsort(values[often], kind="stable")[:number]].tolist()
+        return chosen
 
 
 def per_class(systems: Sequence[System]) -> ClassFigures | None:

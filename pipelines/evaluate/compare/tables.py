@@ -91,15 +91,19 @@ def differences_table(part: TaskComparison, level: float) -> Table | None:
 
 
 def worst_table(figures: ClassFigures, systems: Sequence[str]) -> Table:
-    """The classes with the lowest MAP@all of each system."""
+    """The classes on which each system makes least of what chance leaves, and what the best system makes of them."""
     rows = []
     for s, name in enumerate(systems):
         for k in figures.worst(s, _WORST):
             attribute, chosen = figures.classes[k]
-            cells = f"{figures.queries[k]:,}", percent(figures.chance[k]), percent(figures.mean[s, k])
-            rows.append((name, f"{attribute}: {chosen}", *cells))
-    note = "MAP@all over the queries about a class; the lowest of each system"
-    return Table("Where each system fails most", (note,), ("%", "class", "queries", "random", "system"), tuple(rows))
+            values = (percent(value) for value in (figures.chance[k], figures.mean[s, k], figures.mean[:, k].max()))
+            rows.append((name, f"{attribute}: {chosen}", f"{figures.queries[k]:,}", *values))
+    note = (
+        "MAP@all over the queries about a class, of classes with ten queries or more if there are such; the lowest of "
+        "each system between chance and 1"
+    )
+    columns = ("%", "class", "queries", "random", "system", "best system")
+    return Table("Where each system fails most", (note,), columns, tuple(rows))
 
 
 def pairs_table(figures: PairFigures) -> Table:

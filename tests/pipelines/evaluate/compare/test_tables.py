@@ -169,7 +169,19 @@ def test_the_worst_classes_of_each_system() -> None:
     assert [row[1] for row in table.rows] == [
         *(f"collar: c{k}" for k in (6, 5, 4, 3, 2)), *(f"collar: c{k}" for k in range(5))
     ]  # fmt: skip
-    assert table.rows[0] == ("a", "collar: c6", "1,006", "5.00", "10.00")
+    assert table.rows[0] == ("a", "collar: c6", "1,006", "5.00", "10.00", "10.00")
+    assert table.rows[4] == ("a", "collar: c2", "1,002", "5.00", "50.00", "50.00")
+    assert table.rows[5][4:] == ("10.00", "70.00")
+
+
+def test_rare_classes_are_not_where_a_system_fails_and_chance_counts() -> None:
+    classes = tuple(("collar", f"c{k}") for k in range(4))
+    mean, chance = np.array([[0.0, 0.5, 0.4, 0.6], [0.0, 0.5, 0.9, 0.7]]), np.array([0.0, 0.1, 0.01, 0.55])
+    figures = ClassFigures(classes, np.array([9, 10, 300, 40]), chance, mean)
+    assert figures.worst(0, 3) == [3, 2, 1]  # .05 of .45, .39 of .99, .4 of .9
+    assert figures.differing(1, 2) == [2, 3]
+    few = ClassFigures(classes, np.array([1, 2, 2, 1]), chance, mean)
+    assert few.worst(0, 4) == [2, 1]
 
 
 @pytest.mark.parametrize("data_set", get_args(DataSet))
