@@ -14,7 +14,7 @@ from .metrics import Counts
 
 Result = TypeVar("Result")
 
-_PAIRS = 16_000_000  # (query, candidate) pairs of all chunks at once; ranking and scoring take some 25 bytes of each
+_PAIRS = 16_000_000  # (query, candidate) pairs of all chunks at once; ranking and scoring take some 30 bytes of each
 _THREADS = 8  # more would make chunks so small that products of matrices get slow
 _FEWEST = 64  # queries of a chunk: in smaller products, float32 sums of equal vectors may differ
 

@@ -80,7 +80,7 @@ def test_equals_the_slow_evaluation_on_small_sets(
 def test_chunks_blocks_and_threads_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded = random_embedded(1, 40)
     whole = evaluate_retrieval(embedded)
-    monkeypatch.setattr(chunks, "_PAIRS", 500)  # about 16 queries
+    monkeypatch.setattr(chunks, "_PAIRS", 500)  # four queries or more
     monkeypatch.setattr(ordering, "_BLOCK", 100)  # about 3
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     pieces = evaluate_retrieval(embedded)
