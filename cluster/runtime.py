@@ -41,6 +41,8 @@ ENVIRONMENT = {
 # Ray then hangs without a word.
 LEAST_CPUS = 4
 
+_STARTS = 3  # of a local Ray, on a machine that is too busy for it at first
+
 
 class RaySettings(Section):
     """Which Ray a command runs on."""
@@ -110,14 +112,29 @@ def _start(settings: RaySettings) -> None:
     added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
     os.environ.update(added)
     try:
-        ray.init(
-            address="local",  # never a cluster that someone else left running on this machine
-            num_cpus=settings.cpus or max(LEAST_CPUS, os.cpu_count() or 1),
-            object_store_memory=settings.object_store_mb and settings.object_store_mb * 10**6,
-            include_dashboard=False,
-            log_to_driver=settings.worker_logs,
-            logging_level=logging.WARNING,
-        )
+        for attempt in range(1, _STARTS + 1):
+            try:
+                _init(settings)
+                return
+            except Exception as error:
+                if "timed out during startup" not in str(error):
+                    raise
+                ray.shutdown()
+                if attempt == _STARTS:
+                    raise ClusterError(
+                        f"a local Ray did not start within 30 s, {_STARTS} times: the machine is too busy"
+                    ) from error
     finally:
         for name in added:
             del os.environ[name]
+
+
+def _init(settings: RaySettings) -> None:
+    ray.init(
+        address="local",  # never a cluster that someone else left running on this machine
+        num_cpus=settings.cpus or max(LEAST_CPUS, os.cpu_count() or 1),
+        object_store_memory=settings.object_store_mb and settings.object_store_mb * 10**6,
+        include_dashboard=False,
+        log_to_driver=settings.worker_logs,
+        logging_level=logging.WARNING,
+    )

@@ -14,7 +14,19 @@ from pipelines.cli import COMMANDS, main
 ROOT = Path(__file__).resolve().parent.parent
 
 # The command line's surface: a change here is a change that users see.
-NAMES = ["data", "systems", "train", "ingest", "search", "serve", "evaluate", "attention", "snapshots", "submit"]
+NAMES = [
+    "data",
+    "systems",
+    "train",
+    "ingest",
+    "search",
+    "serve",
+    "evaluate",
+    "attention",
+    "sweep",
+    "snapshots",
+    "submit",
+]
 
 
 def stops(*arguments: str) -> int | str | None:

@@ -58,7 +58,7 @@ def test_tour_of_the_readme(tmp_path: Path) -> None:
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     background = []
     lines = tour()
-    assert {line.split()[1] for line in lines} >= set(COMMANDS) - {"submit"}, "every command is shown"
+    assert {line.split()[1] for line in lines} >= set(COMMANDS) - {"submit", "sweep"}, "every command is shown"
     try:
         for line in lines:
             command = line.replace(PORT, port)
