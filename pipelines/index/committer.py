@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import lance
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from lance.commit import CommitConflictError
-from lance.fragment import FragmentMetadata
 
 from pipelines.errors import StoreError
 
-from .datasets import read_fragments, write_rows
+from .datasets import delete_rows, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
 from .naming import DEAD_LETTERS, ITEMS
@@ -30,6 +27,7 @@ from .sentinel import IS_SENTINEL, mark_sequence, new_mark, read_mark, sentinel_
 from .store import Index
 
 _ATTEMPTS = 5
+_MOST_CHANGED = 200_000  # ids that are remembered
 
 
 class Committer:
@@ -39,6 +37,10 @@ class Committer:
         index: to commit to.
         generation: whose tables.
         lease: of the index, held.
+
+    Attributes:
+        changed: ids that were committed since the last snapshot of the generation; None = unknown, or too many.
+        pins: tags of versions that this run reads.
 
     Raises:
         StoreError: the tables contradict each other and cannot be repaired.
@@ -50,6 +52,9 @@ class Committer:
         self.mark = read_mark(self._datasets[ITEMS])
         for table in generation.committed_tables:
             self._recover(table)
+        # What was committed since the last snapshot; None = unknown: a run was killed, or there is no snapshot yet.
+        self.changed: set[str] | None = set() if self._is_published() else None
+        self.pins: frozenset[str] = frozenset()
 
     @property
     def sequence(self) -> int:
@@ -87,6 +92,29 @@ class Committer:
                 new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
             self._commit_table(table, gone, new, mark)
         self.mark = mark
+        if self.changed is not None:
+            self.changed.update(replaced, relabelled)
+            if len(self.changed) > _MOST_CHANGED:
+                self.changed = None
+
+    def pin(self, tables: Sequence[str]) -> dict[str, int]:
+        """Keep the versions of these tables as they are now from being cleaned away until `unpin`; table -> version."""
+        pinned = {}
+        for table in tables:
+            dataset = self._datasets[table]
+            tag = f"run-{self.lease.token}-v{dataset.version}"
+            if tag not in dataset.tags.list():
+                dataset.tags.create(tag, dataset.version)
+            self.pins |= {tag}
+            pinned[table] = dataset.version
+        return pinned
+
+    def unpin(self) -> None:
+        """Let go of what was pinned."""
+        for dataset in self._datasets.values():
+            for tag in self.pins & dataset.tags.list().keys():
+                dataset.tags.delete(tag)
+        self.pins = frozenset()
 
     def refresh(self) -> None:
         """Reopen the tables after a change that keeps their rows, such as an index."""
@@ -119,6 +147,13 @@ class Committer:
                 "Stop it and run this command again: it repairs the table first"
             )
         self._datasets[table] = dataset
+
+    def _is_published(self) -> bool:
+        """Whether the last snapshot of the generation has all that is committed."""
+        last = self.index.latest(generation=self.generation.name)
+        if last is None:
+            return False
+        return read_mark(self.index.dataset(ITEMS, self.generation.name, last.versions[ITEMS])) == self.mark
 
     def _recover(self, table: str) -> None:
         """Take a table back to the mark of ``items``, past the commit that never ended."""
@@ -160,30 +195,6 @@ class Committer:
             for letter in letters
         ]
         return write_rows(dataset, pa.Table.from_pylist(rows, schema=DEAD_LETTERS_SCHEMA))
-
-
-def delete_rows(dataset: lance.LanceDataset, gone: pc.Expression) -> tuple[list[int], list[FragmentMetadata]]:
-    """Take rows out, by deletion vectors that belong to no version yet.
-
-    Args:
-        dataset: the table, at the version that is read.
-        gone: filter of those rows; ids are compared as values (`is_one_of`), never as text of a query.
-
-    Returns:
-        ids of the fragments that keep no row, and the others that lose rows.
-    """
-    found = dataset.scanner(columns=[], filter=gone, with_row_address=True).to_table()["_rowaddr"].to_numpy()
-    fragments, offsets = found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)
-    removed, updated = [], []
-    for number in np.unique(fragments).tolist():
-        fragment = dataset.get_fragment(number)
-        assert fragment is not None
-        rest = fragment.delete_rows(offsets[fragments == number].tolist())
-        if rest is None:
-            removed.append(number)
-        else:
-            updated.append(rest)
-    return removed, updated
 
 
 def _greatest(table: pa.Table) -> dict[str, int]:

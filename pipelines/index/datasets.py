@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 
 import lance
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
 from lance.fragment import FragmentMetadata, write_fragments
 
@@ -67,6 +69,30 @@ def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> tuple[str, ...]:
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:
     """What `write_rows` described, for a commit."""
     return [FragmentMetadata.from_json(text) for text in descriptions]
+
+
+def delete_rows(dataset: lance.LanceDataset, gone: pc.Expression) -> tuple[list[int], list[FragmentMetadata]]:
+    """Take rows out, by deletion vectors that belong to no version yet.
+
+    Args:
+        dataset: the table, at the version that is read.
+        gone: filter of those rows; ids are compared as values (`is_one_of`), never as text of a query.
+
+    Returns:
+        ids of the fragments that keep no row, and the others that lose rows.
+    """
+    found = dataset.scanner(columns=[], filter=gone, with_row_address=True).to_table()["_rowaddr"].to_numpy()
+    fragments, offsets = found >> np.uint64(32), found & np.uint64(0xFFFFFFFF)
+    removed, updated = [], []
+    for number in np.unique(fragments).tolist():
+        fragment = dataset.get_fragment(number)
+        assert fragment is not None
+        rest = fragment.delete_rows(offsets[fragments == number].tolist())
+        if rest is None:
+            removed.append(number)
+        else:
+            updated.append(rest)
+    return removed, updated
 
 
 def _first_line(error: Exception) -> str:

@@ -56,25 +56,28 @@ class Lease:
     Args:
         uri: of the index, which must exist.
 
+    Attributes:
+        token: of this holder, 32 hex digits.
+
     Raises:
         StoreError: on entering, if another process holds it; names the process.
     """
 
     def __init__(self, uri: str) -> None:
         self._index, self._uri = uri, f"{uri}/lease.lance"
-        self._token = uuid.uuid4().hex
+        self.token = uuid.uuid4().hex
         self._stop = threading.Event()
         self._beats = threading.Thread(target=self._keep, name="duet-lease", daemon=True)
 
     def __enter__(self) -> Lease:
         create_dataset(self._uri, _row(""))
         try:
-            _swap(self._free(), _row(self._token))
+            _swap(self._free(), _row(self.token))
         except CommitConflictError as error:
             raise StoreError(
                 f"another process just took the index {self._index}; wait until it has finished"
             ) from error
-        _held_here.add(self._token)
+        _held_here.add(self.token)
         self._beats.start()
         return self
 
@@ -83,7 +86,7 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._beats.join()
-        _held_here.discard(self._token)
+        _held_here.discard(self.token)
         with suppress(StoreError, OSError):  # taken over, or out of reach: there is nothing left to give back
             _swap(self._own(), _row(""))
 
@@ -94,7 +97,7 @@ class Lease:
     def _keep(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                _swap(self._own(), _row(self._token))
+                _swap(self._own(), _row(self.token))
             except _TakenOverError:
                 return  # `check` tells the committer
             except (StoreError, OSError):
@@ -104,7 +107,7 @@ class Lease:
         """The table with this lease's own row in it."""
         dataset = open_dataset(self._uri)
         holder = _read(dataset)
-        if holder["token"] != self._token:
+        if holder["token"] != self.token:
             raise _TakenOverError(
                 f"the index {self._index} was taken over by {_name(holder)}; this run commits nothing more"
             )

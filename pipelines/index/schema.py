@@ -60,6 +60,8 @@ SNAPSHOTS_SCHEMA = pa.schema(
         pa.field("model_digest", pa.string(), nullable=False),
         pa.field("checkpoint_uri", pa.string(), nullable=False),
         pa.field("published_at", _TIME, nullable=False),
+        pa.field("fresh_at", _TIME),
+        pa.field("checks", pa.list_(pa.struct([("check", pa.string()), ("value", pa.float64())])), nullable=False),
     ]
 )
 

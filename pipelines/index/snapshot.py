@@ -34,6 +34,9 @@ class Snapshot:
         model_digest: of the checkpoint that embeds queries for it.
         checkpoint_uri: where that checkpoint lies.
         published_at: in UTC.
+        fresh_at: in UTC; what was handed in before this time is in it. None where that is not known, as in the middle
+            of a long ingestion.
+        checks: what the gate measured (`pipelines.index.gate`), by check.
         taxonomy: attributes and classes of the encoder.
         preparation: of pictures, before the encoder.
         width: D of attribute embeddings.
@@ -49,6 +52,8 @@ class Snapshot:
     model_digest: str
     checkpoint_uri: str
     published_at: datetime
+    fresh_at: datetime | None
+    checks: Mapping[str, float]
     taxonomy: Taxonomy
     preparation: ImagePreparation
     width: int
@@ -73,6 +78,8 @@ class Snapshot:
             row["model_digest"],
             row["checkpoint_uri"],
             row["published_at"],
+            row["fresh_at"],
+            {entry["check"]: entry["value"] for entry in row["checks"]},
             generation.taxonomy,
             generation.preparation,
             generation.width,
@@ -93,6 +100,8 @@ class Snapshot:
             "model_digest": self.model_digest,
             "checkpoint_uri": self.checkpoint_uri,
             "published_at": self.published_at,
+            "fresh_at": self.fresh_at,
+            "checks": [{"check": name, "value": value} for name, value in self.checks.items()],
         }
         return pa.Table.from_pylist([row], schema=SNAPSHOTS_SCHEMA)
 
@@ -100,4 +109,5 @@ class Snapshot:
 def sentinel_snapshot() -> pa.Table:
     """The row that is no snapshot."""
     row = {"snapshot_id": "", "generation": "", "sequence": 0, "tables": [], "model_digest": "", "checkpoint_uri": ""}
-    return pa.Table.from_pylist([row | {"published_at": datetime.fromtimestamp(0, UTC)}], schema=SNAPSHOTS_SCHEMA)
+    row |= {"published_at": datetime.fromtimestamp(0, UTC), "checks": []}
+    return pa.Table.from_pylist([row], schema=SNAPSHOTS_SCHEMA)

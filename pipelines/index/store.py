@@ -15,6 +15,7 @@ from typing import Any
 
 import lance
 import pyarrow as pa
+import pyarrow.compute as pc
 from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
 
 from model.checkpoint import Checkpoint
@@ -84,17 +85,21 @@ class Index:
         """All snapshots, oldest first."""
         return tuple(self._snapshot(row) for row in self.dataset("snapshots").to_table(filter=~IS_SENTINEL).to_pylist())
 
-    def latest(self, snapshots: lance.LanceDataset | None = None) -> Snapshot | None:
+    def latest(self, snapshots: lance.LanceDataset | None = None, generation: str | None = None) -> Snapshot | None:
         """The published snapshot; None while there is none.
 
         Args:
             snapshots: the table ``snapshots``, as it was opened; None = as it is now.
+            generation: the last snapshot of this one, published or superseded by another generation's.
         """
         dataset = self.dataset("snapshots") if snapshots is None else snapshots
-        count = dataset.count_rows()
-        rows = dataset.take(list(range(max(0, count - 2), count))).to_pylist()  # the last one, and the sentinel
-        published = [row for row in rows if row["snapshot_id"]]
-        return self._snapshot(published[-1]) if published else None
+        if generation is not None:
+            rows = dataset.to_table(filter=pc.field("generation") == generation).to_pylist()
+        else:
+            count = dataset.count_rows()
+            last = dataset.take(list(range(max(0, count - 2), count))).to_pylist()  # the last one, and the sentinel
+            rows = [row for row in last if row["snapshot_id"]]
+        return self._snapshot(rows[-1]) if rows else None
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """One snapshot. Raises `StoreError` if there is none of that id."""

@@ -72,7 +72,8 @@ class Item:
 
     def vector(self, table: str, key: str, width: int) -> np.ndarray:
         seed = int.from_bytes(hashlib.sha256(f"{self.look}/{table}/{key}".encode()).digest()[:4])
-        return np.random.default_rng(seed).standard_normal(width).astype(np.float16)
+        vector = np.random.default_rng(seed).standard_normal(width)
+        return (vector / np.linalg.norm(vector)).astype(np.float16)
 
 
 def rows(committer: Committer, items: Mapping[str, Item], sequence: int, table: str) -> pa.Table:

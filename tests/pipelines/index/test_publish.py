@@ -16,9 +16,10 @@ from pipelines.index import publish as publish_module
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
-from pipelines.index.publish import publish
+from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.sentinel import read_mark
 from pipelines.index.store import Index
+from pipelines.index.upkeep import UpkeepSettings
 
 from .support import TAXONOMY, Item, assert_tables_hold, checkpoint, receipt
 
@@ -62,7 +63,7 @@ def test_commits_are_seen_when_they_are_published_and_not_before(committer: Comm
 def test_tagged_versions_outlive_a_cleanup(committer: Committer) -> None:
     committer.commit([receipt(committer, upserts=SOME)])
     old = publish(committer)
-    committer.commit([receipt(committer, deletes=list(SOME)[1:])])
+    committer.commit([receipt(committer, deletes=list(SOME)[16:])])
     publish(committer)
     for dataset in committer.datasets.values():
         lance.dataset(dataset.uri).cleanup_old_versions(
@@ -174,36 +175,41 @@ def test_tables_of_different_lengths_are_not_published(committer: Committer, tab
     first = publish(committer)
     whole = receipt(committer, upserts={"new": Item(1)})
     committer.commit([replace(whole, fragments={**whole.fragments, table: ()})])
-    with pytest.raises(StoreError, match=rf"different numbers of rows \(.*{re.escape(table)} 30.*items 31"):
+    with pytest.raises(StoreError, match=rf"table {re.escape(table)} lacks 1 items, such as 'new'"):
         publish(committer)
     assert committer.index.latest() == first
 
 
-def test_ids_and_classes_are_indexed_and_the_index_is_extended(
-    committer: Committer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_and_classes_are_indexed_and_the_index_is_extended(committer: Committer) -> None:
     table = class_table(TAXONOMY.names[1])
 
-    def unindexed() -> dict[str, int]:
+    def publish_with(share: float) -> dict[str, int]:
+        publish(committer, settings=PublishSettings(upkeep=UpkeepSettings(unindexed_share=share)))
         dataset = committer.datasets[table]
         return {i.name: dataset.stats.index_stats(i.name)["num_unindexed_rows"] for i in dataset.describe_indices()}
 
     committer.commit([receipt(committer, upserts=SOME)])
-    publish(committer)
-    assert unindexed() == {"item_id_btree": 0, "class_bitmap": 0}
+    assert publish_with(0.05) == {"item_id_btree": 0, "class_bitmap": 0}
     plan = committer.datasets[table].scanner(filter=pc.field("class") == "it's").explain_plan()
     assert "ScalarIndexQuery" in plan
     plan = committer.datasets[ITEMS].scanner(filter=pc.field("item_id").isin(["i1", "o'clock"])).explain_plan()
     assert "ScalarIndexQuery" in plan
     committer.commit([receipt(committer, upserts={"one": Item(1)})])
-    monkeypatch.setattr(publish_module, "_UNINDEXED_SHARE", 0.5)
-    publish(committer)
-    assert unindexed()["item_id_btree"] > 0, "a handful is not worth it"
-    monkeypatch.setattr(publish_module, "_UNINDEXED_SHARE", 0.0)
+    assert publish_with(0.5)["item_id_btree"] > 0, "a handful is not worth it"
     committer.commit([receipt(committer, upserts={"two": Item(2)})])
-    publish(committer)
-    assert unindexed() == {"item_id_btree": 0, "class_bitmap": 0}
+    assert publish_with(0.0) == {"item_id_btree": 0, "class_bitmap": 0}
     assert_tables_hold(committer, {**SOME, "one": Item(1), "two": Item(2)})
+
+
+def test_freshness_and_checks_are_said(committer: Committer) -> None:
+    now = datetime.now(UTC)
+    committer.commit([receipt(committer, upserts=SOME)])
+    snapshot = publish(committer, fresh_at=now)
+    assert Index.open(committer.index.uri).latest() == snapshot
+    assert snapshot.fresh_at == now and snapshot.checks["checked items"] == 30
+    committer.commit([receipt(committer, upserts={"one": Item(1)}, deletes=["i0"])])
+    snapshot = publish(committer)
+    assert snapshot.fresh_at is None and snapshot.checks["checked items"] == 2
 
 
 def test_two_generations_stand_side_by_side(index: Index) -> None:

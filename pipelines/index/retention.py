@@ -1,0 +1,110 @@
+"""Retention: older snapshots are retired, and what nobody can read any more leaves the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import lance
+import pyarrow.compute as pc
+from pydantic import Field
+
+from cluster.settings import Section
+
+from .committer import Committer
+from .datasets import delete_rows
+from .reader_lease import leased_snapshots
+from .snapshot import Snapshot
+from .store import Index
+
+_READERS_GRACE = timedelta(minutes=10)  # of versions of ``snapshots``: somebody may just be reading one
+_LIST_FRAGMENTS = 32  # of ``snapshots``, from which on they are merged
+
+
+class RetentionSettings(Section):
+    """Which snapshots stay readable. The published one does, and so does one that a reader holds."""
+
+    snapshots: int = Field(3, ge=1)
+    """The last so many stay."""
+    minutes: float = Field(60, ge=0)
+    """One that was superseded less than this time ago stays as well; whoever pages through results has as long."""
+    batch: int = Field(8, ge=1)
+    """Snapshots that are retired together: each time lists every table's files."""
+
+
+def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]:
+    """Retire old snapshots, if there are enough of them, and remove what only they read; the ids of those retired.
+
+    Versions that belong to no snapshot go, too; the latest of each table stays, published or not. Files that were
+    written and never committed stay for seven days (`remove_orphans` takes them at once).
+
+    Raises:
+        StoreError: another process has taken over.
+    """
+    committer.lease.check()
+    index = committer.index
+    old = _old(index.snapshots(), settings, leased_snapshots(index.uri))
+    if len(old) < settings.batch:
+        return ()
+    _take_off_the_list(index, old)
+    clean(committer)
+    return old
+
+
+def clean(committer: Committer) -> int:
+    """Remove the versions of a generation that no snapshot, reader or running ingestion needs; bytes removed."""
+    committer.lease.check()
+    index, generation = committer.index, committer.generation
+    # In this order: whoever leases a snapshot looks afterwards whether it is still on the list.
+    listed = {snapshot.snapshot_id for snapshot in index.snapshots()}
+    kept = listed | leased_snapshots(index.uri)
+    removed = 0
+    for table in generation.tables:
+        dataset = index.dataset(table, generation.name)
+        for tag in dataset.tags.list():
+            if tag.partition("-")[0] not in kept and tag not in committer.pins:
+                dataset.tags.delete(tag)
+        needed = {dataset.version, *(tag["version"] for tag in dataset.tags.list().values())}
+        gone = [version["version"] for version in dataset.versions() if version["version"] not in needed]
+        if gone:
+            stats = dataset.cleanup_old_versions(versions=gone, error_if_tagged_old_versions=False)
+            removed += stats.bytes_removed
+    return removed
+
+
+def remove_orphans(committer: Committer) -> int:
+    """Remove what killed runs wrote and never committed; bytes removed. Call it while no worker writes."""
+    committer.lease.check()
+    removed = 0
+    for table in committer.generation.committed_tables:
+        dataset = committer.index.dataset(table, committer.generation.name)
+        # No version is old enough for it; files that belong to none are removed at any age.
+        stats = dataset.cleanup_old_versions(
+            timedelta(days=36500), delete_unverified=True, error_if_tagged_old_versions=False
+        )
+        removed += stats.bytes_removed
+    return removed
+
+
+def _old(snapshots: Collection[Snapshot], settings: RetentionSettings, leased: Collection[str]) -> tuple[str, ...]:
+    ordered = sorted(snapshots, key=lambda snapshot: snapshot.snapshot_id)
+    since = datetime.now(UTC) - timedelta(minutes=settings.minutes)
+    # One is superseded when the next is published; until then it is what everybody reads.
+    superseded = {one.snapshot_id: following.published_at for one, following in pairwise(ordered)}
+    return tuple(
+        snapshot.snapshot_id
+        for snapshot in ordered[: -settings.snapshots]
+        if superseded[snapshot.snapshot_id] < since and snapshot.snapshot_id not in leased
+    )
+
+
+def _take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
+    dataset = index.dataset("snapshots")
+    removed, updated = delete_rows(dataset, pc.field("snapshot_id").isin(sorted(snapshot_ids)))
+    operation = lance.LanceOperation.Update(removed_fragment_ids=removed, updated_fragments=updated)
+    lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+    dataset = index.dataset("snapshots")
+    if len(dataset.get_fragments()) >= _LIST_FRAGMENTS:
+        dataset.optimize.compact_files()
+        dataset.cleanup_old_versions(_READERS_GRACE)

@@ -1,0 +1,119 @@
+"""Upkeep: fragments, indices and old versions of a generation's tables stay few, whatever is committed.
+
+Fragments are merged as in a log-structured tree. New ones stand at the end, and once there are too many, the last ones
+become one, with those before them that are no larger than all behind them together. So there are about log₂ N beside
+the new ones, and a row is rewritten about log₂ N times in its life, however large the table grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import lance
+from pydantic import Field
+
+from cluster.settings import Section
+
+from .committer import Committer
+from .vector_index import VectorIndexSettings, bring_up
+
+LARGEST = 2**20  # rows of a fragment; one of so many is not merged any more
+
+
+class UpkeepSettings(Section):
+    """When tables are compacted and indices built and extended."""
+
+    fragments: int = Field(24, ge=2)
+    """New fragments of a table that are merged into one."""
+    deleted_share: float = Field(0.2, gt=0, le=1)
+    """Share of a fragment's rows from which on it is rewritten without the deleted ones."""
+    unindexed_share: float = Field(0.05, ge=0, le=1)
+    """Share of a table's rows outside a scalar index from which on it is extended; a scan finds those until then."""
+    vector: VectorIndexSettings = VectorIndexSettings()
+    """When vector indices are built and extended."""
+
+
+@dataclass
+class UpkeepReport:
+    """Names of the tables of which fragments were merged, scalar indices or vector indices brought up to date."""
+
+    compacted: list[str] = field(default_factory=list)
+    indexed: list[str] = field(default_factory=list)
+    vectors: list[str] = field(default_factory=list)
+
+
+def maintain(committer: Committer, settings: UpkeepSettings) -> UpkeepReport:
+    """Merge fragments and bring indices up to date, where thresholds say so. Rows stay as they are.
+
+    Raises:
+        StoreError: another process has taken over.
+    """
+    report = UpkeepReport()
+    committer.lease.check()
+    for table, dataset in committer.datasets.items():
+        if _compact(dataset, settings):
+            report.compacted.append(table)
+        if _index_scalars(dataset, settings):
+            report.indexed.append(table)
+        if bring_up(dataset, settings.vector):
+            report.vectors.append(table)
+    committer.refresh()
+    return report
+
+
+def merged_from(sizes: Sequence[int], limit: int) -> int | None:
+    """Position of the first fragment that is merged with all behind it; None while there are few.
+
+    Args:
+        sizes: rows of the fragments, in the table's order.
+        limit: how many are merged at least. There are few while there are fewer than this and log₂ N more.
+    """
+    if len(sizes) < limit + sum(sizes).bit_length():
+        return None
+    first = len(sizes) - limit
+    behind = sum(sizes[first:])
+    while first > 0 and sizes[first - 1] <= min(behind, LARGEST - 1):
+        first -= 1
+        behind += sizes[first]
+    return first
+
+
+def _compact(dataset: lance.LanceDataset, settings: UpkeepSettings) -> bool:
+    fragments = dataset.get_fragments()
+    sizes = [fragment.count_rows() for fragment in fragments]
+    first = merged_from(sizes, settings.fragments)
+    whole = len(fragments) if first is None else first
+    sparse = {
+        number
+        for number, (fragment, size) in enumerate(zip(fragments, sizes, strict=True))
+        if 1 - size / max(fragment.physical_rows, 1) >= settings.deleted_share
+    }
+    left_alone = [fragments[number].fragment_id for number in range(whole) if number not in sparse]
+    if len(left_alone) == len(fragments):
+        return False
+    before = dataset.version
+    dataset.optimize.compact_files(
+        target_rows_per_fragment=min(LARGEST, sum(sizes) + 1),  # what is not left alone is merged with its neighbours
+        materialize_deletions_threshold=settings.deleted_share,
+        excluded_fragment_ids=left_alone,
+        num_threads=1,
+    )
+    return dataset.version != before
+
+
+def _index_scalars(dataset: lance.LanceDataset, settings: UpkeepSettings) -> bool:
+    """Build and extend the scalar indices of a table: a tree over the ids, a bitmap over the classes."""
+    wanted: dict[str, Literal["BTREE", "BITMAP"]] = {"item_id": "BTREE"}
+    if "class" in dataset.schema.names:
+        wanted["class"] = "BITMAP"
+    have = {index.name for index in dataset.describe_indices()}
+    before = dataset.version
+    for column, kind in wanted.items():
+        name = f"{column}_{kind.lower()}"
+        if name not in have:
+            dataset.create_scalar_index(column, kind, name=name)
+        elif dataset.stats.index_stats(name)["num_unindexed_rows"] > settings.unindexed_share * dataset.count_rows():
+            dataset.optimize.optimize_indices(index_names=[name])
+    return dataset.version != before

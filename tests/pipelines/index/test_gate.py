@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipelines.errors import StoreError
+from pipelines.index import gate as gate_module
+from pipelines.index.committer import Committer
+from pipelines.index.datasets import write_rows
+from pipelines.index.gate import GateSettings
+from pipelines.index.naming import GLOBAL, ITEMS, attribute_table, class_table
+from pipelines.index.publish import PublishSettings, publish
+from pipelines.index.receipt import Receipt
+from pipelines.index.upkeep import UpkeepSettings
+from pipelines.index.vector_index import VectorIndexSettings
+
+from .support import TAXONOMY, Item, receipt, rows
+
+SOME = {f"i{number}": Item(number % 8) for number in range(40)}
+ATTRIBUTE, CLASSES = attribute_table(TAXONOMY.names[0]), class_table(TAXONOMY.names[1])
+
+
+def with_rows(committer: Committer, whole: Receipt, table: str, content: pa.Table) -> Receipt:
+    """The receipt of a worker that wrote other rows into one table."""
+    fragments = write_rows(committer.datasets[table], content)
+    return replace(whole, fragments={**whole.fragments, table: fragments})
+
+
+def refused(committer: Committer, why: str, **settings: float) -> None:
+    """Refused, whether the changed items alone are looked at or all of them; and nothing changes."""
+    before = committer.index.latest()
+    changed = committer.changed
+    for known in (changed, None):
+        committer.changed = known
+        with pytest.raises(StoreError, match=f"nothing is published at .*{why}"):
+            publish(committer, settings=PublishSettings(gate=GateSettings(**settings)))
+        assert committer.index.latest() == before
+    committer.changed = changed
+
+
+@pytest.fixture
+def published(committer: Committer) -> Committer:
+    committer.commit([receipt(committer, upserts=SOME)])
+    assert publish(committer).items == 40
+    assert committer.changed == set()
+    return committer
+
+
+@pytest.mark.parametrize("table", [ITEMS, ATTRIBUTE, GLOBAL, CLASSES])
+def test_a_key_that_stands_twice(published: Committer, table: str) -> None:
+    new = {"new": Item(3)}
+    twice = pa.concat_tables([rows(published, new, 2, table)] * 2)
+    published.commit([with_rows(published, receipt(published, upserts=new), table, twice)])
+    refused(published, rf"table {table} holds \d+ keys twice")
+
+
+@pytest.mark.parametrize("table", [ATTRIBUTE, GLOBAL, CLASSES])
+def test_a_row_of_no_item(published: Committer, table: str) -> None:
+    whole = receipt(published, upserts={"new": Item(3)})
+    more = rows(published, {"new": Item(3), "foreign": Item(2)}, 2, table)
+    published.commit([replace(with_rows(published, whole, table, more), replaced=("new", "foreign"))])
+    refused(published, rf"table {table} holds, and items does not, 1 items")
+
+
+@pytest.mark.parametrize("table", [ATTRIBUTE, GLOBAL])
+def test_an_item_without_its_row(published: Committer, table: str) -> None:
+    whole = receipt(published, upserts={"new": Item(3)})
+    published.commit([with_rows(published, whole, table, rows(published, {}, 2, table))])
+    refused(published, rf"table {table} lacks 1 items")
+
+
+def test_too_many_items_gone(published: Committer) -> None:
+    published.commit([receipt(published, deletes=list(SOME)[:25])])
+    refused(published, r"of 40 published items 15 are left, and --gate.max-loss is 0.5")
+    assert publish(published, settings=PublishSettings(gate=GateSettings(max_loss=0.7))).checks["loss"] == 25 / 40
+
+
+def commit_vectors(committer: Committer, vectors: Mapping[str, np.ndarray]) -> None:
+    items = {item_id: Item(1) for item_id in vectors}
+    content = rows(committer, items, 2, ATTRIBUTE)
+    column = pa.array([vectors[key] for key in items], content.schema.field("embedding").type)
+    content = content.set_column(content.schema.get_field_index("embedding"), content.schema.field("embedding"), column)
+    committer.commit([with_rows(committer, receipt(committer, upserts=items), ATTRIBUTE, content)])
+
+
+def unit(seed: int) -> np.ndarray:
+    vector = np.random.default_rng(seed).standard_normal(256)
+    return (vector / np.linalg.norm(vector)).astype(np.float16)
+
+
+def test_an_embedding_that_is_no_unit_vector(published: Committer) -> None:
+    commit_vectors(published, {"new": unit(0) * np.float16(1.1)})
+    refused(published, rf"table {ATTRIBUTE} has an embedding whose norm is 0.0996 from 1")
+
+
+def test_embeddings_that_are_all_the_same(committer: Committer) -> None:
+    commit_vectors(committer, {f"n{number}": unit(0) for number in range(30)})
+    refused(committer, rf"embeddings of table {ATTRIBUTE} are nearly all the same", sample=20)
+
+
+def test_an_index_that_does_not_find_the_nearest(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    committer.commit([receipt(committer, upserts={f"i{n}": Item(n) for n in range(300)})])
+    settings = PublishSettings(upkeep=UpkeepSettings(vector=VectorIndexSettings(rows=256)))
+    good = gate_module.nearest
+
+    def bad(dataset: lance.LanceDataset, query: np.ndarray, count: int, exact: bool = False) -> pa.Table:
+        return good(dataset, query, count, exact=True) if exact else good(dataset, query, 300, exact=True).slice(200)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate_module, "nearest", bad)
+        with pytest.raises(StoreError, match=r"the vector index of table attribute-.* finds 0.0% of the 10 nearest"):
+            publish(committer, settings=settings)
+    assert publish(committer, settings=settings).checks["recall"] >= 0.95

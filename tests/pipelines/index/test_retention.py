@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import glob
+import random
+from contextlib import ExitStack
+from pathlib import Path
+
+import lance
+import pytest
+
+from pipelines.errors import StoreError
+from pipelines.index import retention
+from pipelines.index.committer import Committer
+from pipelines.index.datasets import write_rows
+from pipelines.index.lease import Lease
+from pipelines.index.naming import ITEMS, attribute_table
+from pipelines.index.publish import PublishSettings, publish
+from pipelines.index.reader_lease import ReaderLease, leased_snapshots
+from pipelines.index.retention import RetentionSettings, clean, remove_orphans
+from pipelines.index.snapshot import Snapshot
+from pipelines.index.store import Index
+from pipelines.index.upkeep import UpkeepSettings
+
+from .support import TAXONOMY, Item, assert_tables_hold, checkpoint, receipt, rows
+
+TABLE = attribute_table(TAXONOMY.names[0])
+
+
+def settings(minutes: float = 0, batch: int = 1, snapshots: int = 2) -> PublishSettings:
+    keep = RetentionSettings(snapshots=snapshots, minutes=minutes, batch=batch)
+    return PublishSettings(retention=keep, upkeep=UpkeepSettings(fragments=4))
+
+
+def step(committer: Committer, number: int, how: PublishSettings) -> Snapshot:
+    committer.commit([receipt(committer, upserts={f"i{number}": Item(number % 8), "all": Item(number % 8)})])
+    return publish(committer, settings=how)
+
+
+def versions(committer: Committer, table: str = TABLE) -> int:
+    return len(committer.index.dataset(table, committer.generation.name).versions())
+
+
+def test_old_snapshots_go_and_their_versions_with_them(committer: Committer) -> None:
+    how = settings(batch=3)
+    for number in range(20):
+        step(committer, number, how)
+        listed = [snapshot.snapshot_id for snapshot in committer.index.snapshots()]
+        assert 1 <= len(listed) <= 2 + 2
+        assert listed[-1] == f"s{number + 1:08d}"
+        assert versions(committer) <= 5 * (len(listed) + 1)
+    for snapshot in committer.index.snapshots():
+        number = int(snapshot.snapshot_id[1:])
+        reader = committer.index.reader(snapshot)
+        assert reader.items(["item_id"]).num_rows == reader.attribute(TAXONOMY.names[0]).num_rows == number + 1
+    assert_tables_hold(committer, {f"i{n}": Item(n % 8) for n in range(20)} | {"all": Item(19 % 8)})
+
+
+def test_the_list_itself_stays_short(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_LIST_FRAGMENTS", 4)
+    for number in range(12):
+        step(committer, number, settings())
+        assert len(committer.index.dataset("snapshots").get_fragments()) <= 5
+        latest = committer.index.latest()
+        assert latest is not None and latest.snapshot_id == f"s{number + 1:08d}"
+
+
+def test_what_was_published_within_the_time_stays(committer: Committer) -> None:
+    for number in range(6):
+        step(committer, number, settings(minutes=10))
+    assert len(committer.index.snapshots()) == 6
+
+
+def test_what_a_reader_holds_is_read_to_its_end(committer: Committer) -> None:
+    """Scans of a pinned snapshot go on under commits, compaction and cleanup."""
+    first = step(committer, 0, settings())
+    with ReaderLease(committer.index.uri) as lease:
+        lease.hold({first.snapshot_id})
+        assert leased_snapshots(committer.index.uri) == {first.snapshot_id}
+        for number in range(1, 8):
+            step(committer, number, settings())
+            reader = Index.open(committer.index.uri).reader(first)
+            assert sorted(reader.items(["item_id"])["item_id"].to_pylist()) == ["all", "i0"]
+            assert reader.attribute(TAXONOMY.names[0]).num_rows == 2
+        assert [one.snapshot_id for one in committer.index.snapshots()] == ["s00000001", "s00000007", "s00000008"]
+    assert leased_snapshots(committer.index.uri) == set()
+    step(committer, 8, settings())
+    assert "s00000001" not in [one.snapshot_id for one in committer.index.snapshots()]
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Index.open(committer.index.uri).reader(first).dataset(TABLE)
+
+
+def test_a_lease_taken_while_snapshots_are_retired_is_seen(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that leases just after the leases were read keeps its versions, though the snapshot is off the list."""
+    first = step(committer, 0, settings())
+    step(committer, 1, settings())
+    off_the_list = retention._take_off_the_list
+    with ExitStack() as leases:
+
+        def lease_first(index: Index, snapshot_ids: tuple[str, ...]) -> None:
+            assert snapshot_ids == ("s00000001",)
+            leases.enter_context(ReaderLease(index.uri)).hold(snapshot_ids)
+            off_the_list(index, snapshot_ids)
+
+        monkeypatch.setattr(retention, "_take_off_the_list", lease_first)
+        step(committer, 2, settings())
+        assert len(committer.index.snapshots()) == 2
+        assert Index.open(committer.index.uri).reader(first).items(["item_id"]).num_rows == 2
+
+
+def test_readers_that_lease_at_the_same_time(index: Index) -> None:
+    with ExitStack() as stack:
+        readers = [stack.enter_context(ReaderLease(index.uri)) for _ in range(4)]
+        dice = random.Random(0)
+        held: dict[int, set[str]] = {}
+        for _ in range(12):
+            number = dice.randrange(4)
+            held[number] = {f"s{dice.randrange(5)}" for _ in range(2)}
+            readers[number].hold(held[number])
+            assert leased_snapshots(index.uri) == set().union(*held.values())
+    assert leased_snapshots(index.uri) == set()
+
+
+def test_an_index_that_cannot_be_written_is_read_without_a_lease(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "readers.lance").write_text("not a folder")
+    with ReaderLease(str(tmp_path)) as lease:
+        lease.hold({"s1"})
+        lease.hold({"s2"})
+    assert len([record for record in caplog.records if "no lease is kept" in record.message]) == 1
+
+
+def test_what_a_run_reads_stays(committer: Committer) -> None:
+    step(committer, 0, settings())
+    pinned = committer.pin([ITEMS])
+    for number in range(1, 4):
+        step(committer, number, settings())
+    clean(committer)
+    index, name = committer.index, committer.generation.name
+    assert index.dataset(ITEMS, name, pinned[ITEMS]).count_rows() == 3
+    committer.unpin()
+    clean(committer)
+    with pytest.raises(StoreError, match="at version"):
+        index.dataset(ITEMS, name, pinned[ITEMS])
+
+
+def test_pins_of_a_dead_run_are_let_go(index: Index) -> None:
+    generation = index.create_generation(checkpoint(), "/c")
+    with Lease(index.uri) as lease:
+        dead = Committer(index, generation, lease)
+        pinned = dead.pin([ITEMS])
+        dead.commit([receipt(dead, upserts={"a": Item(1)})])
+    with Lease(index.uri) as lease:
+        clean(Committer(index, generation, lease))
+    assert pinned[ITEMS] not in [v["version"] for v in index.dataset(ITEMS, generation.name).versions()]
+
+
+def test_orphans_go_and_nothing_else(committer: Committer) -> None:
+    snapshot = step(committer, 0, settings())
+    step(committer, 1, settings())
+    dataset = committer.datasets[TABLE]
+    before = set(glob.glob(f"{dataset.uri}/data/*"))
+    write_rows(dataset, rows(committer, {"orphan": Item(1)}, 9, TABLE))
+    (orphan,) = set(glob.glob(f"{dataset.uri}/data/*")) - before
+    clean(committer)
+    assert Path(orphan).exists(), "somebody may be about to commit it"
+    assert remove_orphans(committer) > 0
+    assert not Path(orphan).exists()
+    assert lance.dataset(dataset.uri).to_table().num_rows == 4
+    assert committer.index.reader(snapshot).attribute(TAXONOMY.names[0]).num_rows == 2
+    assert_tables_hold(committer, {"i0": Item(0), "i1": Item(1), "all": Item(1)})
