@@ -34,6 +34,7 @@ class Generation:
         class_width: D' of class embeddings; None without a class level.
         global_width: r of global embeddings; None without a global head.
         created_at: in UTC.
+        retired: whether its tables are being removed.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Generation:
     class_width: int | None
     global_width: int | None
     created_at: datetime
+    retired: bool = False
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, checkpoint_uri: str) -> Generation:
@@ -93,6 +95,7 @@ class Generation:
             "class_width": self.class_width,
             "global_width": self.global_width,
             "created_at": self.created_at,
+            "retired": self.retired,
         }
         return pa.Table.from_pylist([row], schema=GENERATIONS_SCHEMA)
 
@@ -109,6 +112,7 @@ class Generation:
             row["class_width"],
             row["global_width"],
             row["created_at"],
+            row["retired"],
         )
 
 

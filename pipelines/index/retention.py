@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import lance
-import pyarrow.compute as pc
 from pydantic import Field
 
 from cluster.settings import Section
@@ -15,6 +14,7 @@ from cluster.settings import Section
 from .committer import Committer
 from .datasets import delete_rows
 from .reader_lease import leased_snapshots
+from .schema import is_one_of
 from .snapshot import Snapshot
 from .store import Index
 
@@ -101,7 +101,7 @@ def _old(snapshots: Collection[Snapshot], settings: RetentionSettings, leased: C
 
 def _take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
     dataset = index.dataset("snapshots")
-    removed, updated = delete_rows(dataset, pc.field("snapshot_id").isin(sorted(snapshot_ids)))
+    removed, updated = delete_rows(dataset, is_one_of("snapshot_id", snapshot_ids))
     operation = lance.LanceOperation.Update(removed_fragment_ids=removed, updated_fragments=updated)
     lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
     dataset = index.dataset("snapshots")

@@ -44,6 +44,7 @@ GENERATIONS_SCHEMA = pa.schema(
         pa.field("class_width", pa.int32()),
         pa.field("global_width", pa.int32()),
         pa.field("created_at", _TIME, nullable=False),
+        pa.field("retired", pa.bool_(), nullable=False),
     ]
 )
 

@@ -67,10 +67,10 @@ class Index:
         return open_dataset(self.table_uri(table, generation), version, self._session)
 
     def generations(self) -> tuple[Generation, ...]:
-        """All generations, oldest first."""
+        """All generations, oldest first; not those that are being retired."""
         rows = self.dataset("generations").to_table().to_pylist()
         self._generations = {row["generation"]: Generation.from_row(row) for row in rows}
-        return tuple(self._generations.values())
+        return tuple(generation for generation in self._generations.values() if not generation.retired)
 
     def generation(self, name: str) -> Generation:
         """One generation. Raises `StoreError` if there is none of that name."""
@@ -123,12 +123,19 @@ class Index:
             metadata: columns of the manifest; those that ``items`` lacks are added to it, null for older items.
         """
         generation = Generation.of(checkpoint, checkpoint_uri)
+        listed = {one.name for one in self.generations()}
+        if generation.name in self._generations and generation.name not in listed:
+            raise StoreError(
+                f"generation {generation.name} of {self.uri} is half retired; end that first: "
+                f"duet snapshots retire {generation.name}"
+            )
         for table, schema in generation.schemas(metadata).items():
             rows = prototype_rows(checkpoint) if table == PROTOTYPES else sentinel_row(schema, FIRST_MARK)
             create_dataset(self.table_uri(table, generation.name), rows)
         self._add_metadata(generation, metadata)
-        if generation.name not in {g.name for g in self.generations()}:  # last: what is listed is whole
+        if generation.name not in listed:  # last: what is listed is whole
             lance.write_dataset(generation.to_row(), self.table_uri("generations"), mode="append")
+            self._generations.clear()
         return self.generation(generation.name)
 
     def _add_metadata(self, generation: Generation, metadata: tuple[pa.Field, ...]) -> None:

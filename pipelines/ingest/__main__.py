@@ -19,7 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = parse_settings(IngestSettings, argv, "duet ingest")
     from .driver import run_ingest  # Ray and torch take seconds to import; --help and a wrong option do not
 
-    Console().print(run_ingest(settings).table())
+    summary = run_ingest(settings)
+    for each in (summary, *summary.beside):
+        Console().print(each.table())
     return 0
 
 

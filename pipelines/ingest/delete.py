@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import lance
 
@@ -29,7 +30,7 @@ def run_delete(settings: IngestSettings) -> IngestSummary:
     Raises:
         ManifestError, StoreError: the manifest or the index cannot be used.
     """
-    began = time.perf_counter()
+    began, started = time.perf_counter(), datetime.now(UTC)
     manifest = Manifest.open(settings.manifest, require_image=False)
     index = Index.open(settings.index)
     if settings.dry_run:
@@ -54,7 +55,7 @@ def run_delete(settings: IngestSettings) -> IngestSummary:
         latest = index.latest()
         for committer in committers:
             if latest is not None and committer.generation.name == latest.generation:
-                latest = publish(committer, latest.checkpoint_uri)
+                latest = publish(committer, latest.checkpoint_uri, fresh_at=started, settings=settings.publishing)
         return IngestSummary(
             index.uri,
             deleted=deleted[0],

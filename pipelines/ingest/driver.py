@@ -6,10 +6,11 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from cluster.runtime import runtime
-from model.checkpoint import Checkpoint, load_checkpoint
+from model.checkpoint import Checkpoint
 from pipelines.data.manifest import Manifest
 from pipelines.data.progress import Advance, progress
 from pipelines.errors import StoreError
@@ -20,8 +21,11 @@ from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
+from pipelines.index.retention import clean
 from pipelines.index.store import Index, index_uri
+from pipelines.index.upkeep import maintain
 
+from .chunk import Action
 from .delete import run_delete
 from .duplicates import superseded_rows
 from .encode import EncodePlan
@@ -31,6 +35,9 @@ from .report import Report
 from .settings import IngestSettings
 from .stream import stream_receipts
 from .summary import IngestSummary
+from .targets import Target, choose_targets
+
+_LEAST_FAILURES = 20  # refusals from which on their share counts
 
 
 def run_ingest(settings: IngestSettings) -> IngestSummary:
@@ -39,66 +46,86 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
     Killed at any time and run again, it finishes what it began: nothing is lost, nothing comes twice, and what was
     committed is not encoded again.
 
+    Returns:
+        what was done in the generation that is served (or is new), and in those beside it.
+
     Raises:
         ManifestError, CheckpointError, StoreError: what the user can mend.
     """
+    began = datetime.now(UTC)
     if settings.delete:
         return run_delete(settings)
-    assert settings.checkpoint is not None
-    folder = str(Path(settings.checkpoint).absolute())
-    checkpoint = load_checkpoint(folder)
-    manifest = _open_manifest(settings, checkpoint)
     if settings.dry_run:
-        return _dry_run(settings, manifest, checkpoint)
-    superseded = superseded_rows(manifest)
+        targets = choose_targets(settings)
+        return _dry_run(settings, targets[0])
+    targets = choose_targets(settings)
+    manifests = [_open_manifest(settings, target.checkpoint) for target in targets]
     index = Index.create(settings.index)
-    with Lease(index.uri) as lease:
-        metadata = tuple(manifest.schema.field(name) for name in manifest.metadata)
-        generation = index.create_generation(checkpoint, folder, metadata)
-        committer = Committer(index, generation, lease)
-        pending = Pending(
-            manifest,
-            checkpoint.taxonomy.names,
-            Ledger.of(index, generation.name, committer.datasets),
-            superseded,
-            settings.chunk,
-            committer.sequence,
-        )
-        plan = EncodePlan(
-            checkpoint=folder,
-            model_digest=checkpoint.digest,
-            index_uri=index.uri,
-            generation=generation.name,
-            device="cuda" if settings.gpus else "cpu",
-            batch=settings.batch,
-            threads=settings.threads,
-            thumbnail_size=settings.thumbnail_size,
+    with Lease(index.uri) as lease, _quiet_start(), runtime(settings.ray):
+        first, *beside = [
+            _run_generation(settings, index, lease, target, manifest, began)
+            for target, manifest in zip(targets, manifests, strict=True)
+        ]
+    return replace(first, beside=tuple(beside))
+
+
+def _run_generation(
+    settings: IngestSettings, index: Index, lease: Lease, target: Target, manifest: Manifest, began: datetime
+) -> IngestSummary:
+    """Bring one generation up to the manifest; publish it if it is the one that is served, or the first."""
+    checkpoint = target.checkpoint
+    superseded = superseded_rows(manifest)
+    metadata = tuple(manifest.schema.field(name) for name in manifest.metadata)
+    generation = index.create_generation(checkpoint, target.folder, metadata)
+    committer = Committer(index, generation, lease)
+    pinned = committer.pin([ITEMS, DEAD_LETTERS])
+    pending = Pending(
+        manifest,
+        checkpoint.taxonomy.names,
+        Ledger(index.uri, generation.name, pinned[ITEMS], pinned[DEAD_LETTERS]),
+        superseded,
+        settings.chunk,
+        committer.sequence,
+        settings.retry_dead_letters,
+    )
+    plan = EncodePlan(
+        checkpoint=target.folder,
+        model_digest=checkpoint.digest,
+        index_uri=index.uri,
+        generation=generation.name,
+        device="cuda" if settings.gpus else "cpu",
+        batch=settings.batch,
+        threads=settings.threads,
+        thumbnail_size=settings.thumbnail_size,
+        actors=settings.actors,
+    )
+    with progress(f"indexing into {generation.name}", manifest.count()) as advance:
+        clock = time.perf_counter()
+        receipts = stream_receipts(
+            pending,
+            plan,
+            checkpoint.preparation,
             actors=settings.actors,
+            gpus=settings.gpus,
+            separate_decode=settings.decodes_separately,
         )
-        with _quiet_start(), runtime(settings.ray), progress("indexing", manifest.count()) as advance:
-            began = time.perf_counter()
-            receipts = stream_receipts(
-                pending,
-                plan,
-                checkpoint.preparation,
-                actors=settings.actors,
-                gpus=settings.gpus,
-                separate_decode=settings.decodes_separately,
+        run = _Run(committer, settings, target.folder)
+        run.commit_all(receipts, advance)
+        report = run.report
+        assert report.balanced, f"{report.seen} rows were read, and became {report.actions.total()} items: {report}"
+        if report.seen != manifest.count():
+            raise StoreError(
+                f"{report.seen:,} of the manifest's {manifest.count():,} rows were read: a file changed meanwhile. "
+                "What was read is indexed; run this command again for the rest"
             )
-            report, rate = _commit_all(receipts, committer, folder, settings, advance)
-            assert report.balanced, f"{report.seen} rows were read, and became {report.actions.total()} items: {report}"
-            if report.seen != manifest.count():
-                raise StoreError(
-                    f"{report.seen:,} of the manifest's {manifest.count():,} rows were read: a file changed meanwhile. "
-                    "What was read is indexed; run this command again for the rest"
-                )
-            snapshot_id = _publish(committer, folder, report)
-            total = time.perf_counter() - began
+        committer.unpin()
+        snapshot_id = run.publish(fresh_at=began)
     return IngestSummary.of(
         report,
         index.uri,
-        total,
-        rate,
+        time.perf_counter() - clock,
+        run.rate,
+        generation=generation.name,
         snapshot_id=snapshot_id,
         ignored_attributes=_ignored(manifest, checkpoint),
     )
@@ -120,70 +147,91 @@ def _quiet_start() -> Iterator[None]:
         yield
 
 
-def _commit_all(
-    receipts: Iterable[tuple[Receipt, Report]],
-    committer: Committer,
-    checkpoint_uri: str,
-    settings: IngestSettings,
-    advance: Advance,
-) -> tuple[Report, float]:
-    """Commit receipts in groups as they come; publish now and then where this generation is the published one.
+class _Run:
+    """Commits the receipts of one generation as they come, and publishes.
 
-    Returns:
-        the sum of the reports, and encoded items per second from the first receipt to the last commit.
+    Attributes:
+        report: the sum of the receipts' reports.
+        rate: encoded items per second, from the first receipt to the last commit.
     """
-    total = Report()
-    group: list[Receipt] = []
-    vectors, commits, last = 0, 0, time.monotonic()
-    latest = committer.index.latest()
-    # A generation that is being built beside the published one is switched to when it is whole, not before.
-    publishes = latest is None or latest.generation == committer.generation.name
 
-    def commit() -> None:
-        nonlocal group, vectors, commits, last
-        if group:
+    def __init__(self, committer: Committer, settings: IngestSettings, checkpoint_uri: str) -> None:
+        self.report, self.rate = Report(), 0.0
+        self._committer, self._settings, self._checkpoint_uri = committer, settings, checkpoint_uri
+        self._group: list[Receipt] = []
+        self._vectors, self._commits, self._last = 0, 0, time.monotonic()
+        latest = committer.index.latest()
+        # A generation that is built beside the published one is switched to by its operator, not by the way.
+        self._serves = latest is None or latest.generation == committer.generation.name
+
+    def commit_all(self, receipts: Iterable[tuple[Receipt, Report]], advance: Advance) -> None:
+        """Commit receipts in groups; now and then publish, or at least bring the tables into order."""
+        first, started = 0, time.monotonic()
+        for number, (receipt, report) in enumerate(receipts):
+            self.report.add(report)
+            if number == 0:  # until then the workers were starting
+                first, started = report.encoded, time.monotonic()
+            if not receipt.is_empty:
+                self._group.append(receipt)
+                self._vectors += receipt.vectors
+            late = time.monotonic() - self._last >= self._settings.commit_seconds
+            if late or self._vectors >= self._settings.commit_vectors:
+                self._commit()
+            advance(report.seen)
+        self._commit()
+        if self.report.encoded > first:
+            self.rate = (self.report.encoded - first) / (time.monotonic() - started)
+
+    def publish(self, fresh_at: datetime | None = None) -> str | None:
+        """Publish; None where another generation is served, whose place this one may take later."""
+        began = time.perf_counter()
+        if self._serves:
+            settings = self._settings.publishing
+            snapshot = publish(self._committer, self._checkpoint_uri, fresh_at=fresh_at, settings=settings)
+        else:
+            maintain(self._committer, self._settings.upkeep)
+            clean(self._committer)
+        self.report.spend("publish", time.perf_counter() - began)
+        return snapshot.snapshot_id if self._serves else None
+
+    def _commit(self) -> None:
+        self._check_failures()
+        if self._group:
             began = time.perf_counter()
-            committer.commit(group)
-            total.spend("commit", time.perf_counter() - began)
-            group, vectors, commits = [], 0, commits + 1
-            if publishes and commits % settings.publish_commits == 0:
-                _publish(committer, checkpoint_uri, total)
-        last = time.monotonic()
+            self._committer.commit(self._group)
+            self.report.spend("commit", time.perf_counter() - began)
+            self._group, self._vectors, self._commits = [], 0, self._commits + 1
+            if self._commits % self._settings.publish_commits == 0:
+                self.publish()
+        self._last = time.monotonic()
 
-    first, started = 0, time.monotonic()
-    for number, (receipt, report) in enumerate(receipts):
-        total.add(report)
-        if number == 0:  # until then the workers were starting
-            first, started = report.encoded, time.monotonic()
-        if not receipt.is_empty:
-            group.append(receipt)
-            vectors += receipt.vectors
-        if vectors >= settings.commit_vectors or time.monotonic() - last >= settings.commit_seconds:
-            commit()
-        advance(report.seen)
-    commit()
-    rate = (total.encoded - first) / (time.monotonic() - started) if total.encoded > first else 0.0
-    return total, rate
+    def _check_failures(self) -> None:
+        refused = self.report.actions[Action.REFUSED]
+        tried = refused + self.report.encoded
+        if refused >= _LEAST_FAILURES and refused > self._settings.max_failures * tried:
+            reasons = ", ".join(f"{code} {count:,}" for code, count in self.report.refusals.most_common(5))
+            raise StoreError(
+                f"{refused:,} of {tried:,} items were refused ({reasons}), and --max-failures is "
+                f"{self._settings.max_failures:g}: nothing more is committed or published. What was committed before "
+                "stays; mend the cause, or raise it, and run this command again"
+            )
 
 
-def _publish(committer: Committer, checkpoint_uri: str, report: Report) -> str:
-    began = time.perf_counter()
-    snapshot = publish(committer, checkpoint_uri)
-    report.spend("publish", time.perf_counter() - began)
-    return snapshot.snapshot_id
-
-
-def _dry_run(settings: IngestSettings, manifest: Manifest, checkpoint: Checkpoint) -> IngestSummary:
+def _dry_run(settings: IngestSettings, target: Target) -> IngestSummary:
     """Read and compare everything here, in this process; nothing is decoded, so bad pictures are not found yet."""
+    checkpoint = target.checkpoint
+    manifest = _open_manifest(settings, checkpoint)
     index = Index(index_uri(settings.index))
+    name = generation_name(checkpoint.digest, checkpoint.preparation, checkpoint.taxonomy)
     began = time.perf_counter()
     pending = Pending(
         manifest,
         checkpoint.taxonomy.names,
-        _ledger_of(index, generation_name(checkpoint.digest, checkpoint.preparation, checkpoint.taxonomy)),
+        _ledger_of(index, name),
         superseded_rows(manifest),
         settings.chunk,
         0,
+        settings.retry_dead_letters,
     )
     report = Report()
     with progress("comparing", manifest.count()) as advance:
@@ -192,7 +240,13 @@ def _dry_run(settings: IngestSettings, manifest: Manifest, checkpoint: Checkpoin
             advance(chunk.seen)
     total = time.perf_counter() - began
     return IngestSummary.of(
-        report, index.uri, total, 0.0, ignored_attributes=_ignored(manifest, checkpoint), dry_run=True
+        report,
+        index.uri,
+        total,
+        0.0,
+        generation=name,
+        ignored_attributes=_ignored(manifest, checkpoint),
+        dry_run=True,
     )
 
 

@@ -44,6 +44,7 @@ class Pending:
         superseded: ascending row numbers, of `superseded_rows`.
         chunk: rows per chunk.
         sequence: high-water mark; the first chunk has the next number.
+        retry: whether what was refused is tried again, though it is the same.
     """
 
     manifest: Manifest
@@ -52,6 +53,7 @@ class Pending:
     superseded: NDArray[np.int64]
     chunk: int
     sequence: int
+    retry: bool = False
 
     def chunks(self) -> Iterator[Chunk]:
         """Chunks in the manifest's order; the same ones each time, as long as nobody changes the files.
@@ -120,13 +122,13 @@ class Pending:
         try:
             image = row_image(row, self.manifest.roots)
         except ImageError as error:
-            if refusal == Refusal("", error.code):
+            if refusal == Refusal("", error.code) and not self.retry:
                 return Action.UNCHANGED_REFUSED
             return entry | {"action": Action.REFUSED, "code": error.code, "message": str(error)}
         entry["image_hash"] = content_hash(image)
         entry["action"] = action = _compare((entry["image_hash"], entry["row_hash"]), before)
         if action in (Action.NEW, Action.CHANGED):
-            if refusal is not None and refusal.image_hash == entry["image_hash"]:
+            if refusal is not None and refusal.image_hash == entry["image_hash"] and not self.retry:
                 return Action.UNCHANGED_REFUSED  # the same bytes do not become a picture
             entry["image"] = image
         if action == Action.UNCHANGED and refusal is None:

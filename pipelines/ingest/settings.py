@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from cluster.runtime import RaySettings
 from cluster.settings import Settings
+from pipelines.index.gate import GateSettings
+from pipelines.index.publish import PublishSettings
+from pipelines.index.retention import RetentionSettings
+from pipelines.index.upkeep import UpkeepSettings
 
 
 class IngestSettings(Settings):
     """Stream a catalogue through an encoder into an index, and publish it.
 
     What the index already holds unchanged is skipped, so the same command finishes a run that was killed. A
-    picture that was refused is tried again when it is another one, or after --delete. One row per item: of several with
-    the same item_id the last one counts.
+    picture that was refused is tried again when it is another one, after --delete, or with --retry-dead-letters. One
+    row per item: of several with the same item_id the last one counts.
     """
 
     manifest: list[str] = Field(min_length=1)
@@ -21,13 +27,22 @@ class IngestSettings(Settings):
     index: str
     """Folder (which every Ray node sees under this path) or s3:// address of the index; made if it is not there."""
     checkpoint: str | None = None
-    """Folder of the encoder's checkpoint; every Ray node must see it under the same path."""
+    """Folder of the encoder's checkpoint; every Ray node must see it under the same path. Unset: those that the index
+    was made with."""
+    generation: Literal["live", "new"] = "live"
+    """live: bring every generation of the index up to the manifest. new: embed the manifest with another encoder,
+    beside what is served; `duet snapshots publish` switches to it."""
     roots: list[str] = []
     """Folders or s3:// addresses below which the manifest's pictures (image_uri) lie."""
     attributes: list[str] | None = None
     """Columns that are labels; unset: all that hold lists of text, and those that are called like the encoder's."""
     delete: bool = False
     """Delete the manifest's items from every generation; needs no checkpoint and no pictures."""
+    retry_dead_letters: bool = False
+    """Try again what was refused before, though it has not changed."""
+    max_failures: float = Field(0.1, ge=0, le=1)
+    """Share of the items that are tried which may be refused; beyond it the run stops and publishes nothing more. It
+    does not count before 20 are refused."""
     dry_run: bool = False
     """Write nothing and say what would happen."""
     thumbnail_size: int = Field(128, ge=0, le=1024)
@@ -51,14 +66,25 @@ class IngestSettings(Settings):
     """What is embedded is committed after this time, however little it is."""
     publish_commits: int = Field(20, ge=1)
     """Commits between two snapshots; the end publishes one always."""
+    upkeep: UpkeepSettings = UpkeepSettings()
+    """When tables are compacted and indices built and extended."""
+    gate: GateSettings = GateSettings()
+    """What refuses a publication."""
+    retention: RetentionSettings = RetentionSettings()
+    """Which snapshots stay readable."""
     ray: RaySettings = RaySettings()
     """Which Ray to run on."""
 
     @model_validator(mode="after")
-    def _needs_checkpoint(self) -> IngestSettings:
-        if self.checkpoint is None and not self.delete:
-            raise ValueError("--checkpoint is missing: the encoder that embeds the items (only --delete needs none)")
+    def _new_needs_checkpoint(self) -> IngestSettings:
+        if self.generation == "new" and (self.checkpoint is None or self.delete):
+            raise ValueError("--generation new embeds with another encoder: it needs --checkpoint, and deletes nothing")
         return self
+
+    @property
+    def publishing(self) -> PublishSettings:
+        """What happens when a snapshot is published."""
+        return PublishSettings(upkeep=self.upkeep, gate=self.gate, retention=self.retention)
 
     @property
     def decodes_separately(self) -> bool:

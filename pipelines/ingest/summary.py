@@ -28,8 +28,10 @@ class IngestSummary:
         items_per_second: encoded items from the first receipt to the last commit, when all workers had started; 0 if
             there was but one receipt.
         index: where it lies.
-        snapshot_id: what is published; None for a dry run.
+        generation: whose tables; "" where all are meant.
+        snapshot_id: what is published; None for a dry run, and where another generation is served.
         dry_run: whether nothing was written.
+        beside: what was done in the other generations.
     """
 
     index: str
@@ -46,8 +48,10 @@ class IngestSummary:
     ignored_attributes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     items_per_second: float = 0.0
+    generation: str = ""
     snapshot_id: str | None = None
     dry_run: bool = False
+    beside: tuple[IngestSummary, ...] = ()
 
     @classmethod
     def of(
@@ -57,6 +61,7 @@ class IngestSummary:
         total: float,
         items_per_second: float,
         *,
+        generation: str,
         snapshot_id: str | None = None,
         ignored_attributes: tuple[str, ...] = (),
         dry_run: bool = False,
@@ -75,6 +80,7 @@ class IngestSummary:
             ignored_attributes=ignored_attributes,
             seconds={**{name: report.seconds[name] for name in STAGES if name in report.seconds}, "total": total},
             items_per_second=items_per_second,
+            generation=generation,
             snapshot_id=snapshot_id,
             dry_run=dry_run,
         )
@@ -98,6 +104,9 @@ class IngestSummary:
         if self.items_per_second:
             table.add_row("encoded items per second", f"{self.items_per_second:.1f}")
         table.add_row("index", self.index)
+        if self.generation:
+            table.add_row("generation", self.generation)
         if not self.dry_run:
-            table.add_row("snapshot", self.snapshot_id or "nothing is published")
+            unpublished = f"not published; duet snapshots publish {self.generation} switches to this generation"
+            table.add_row("snapshot", self.snapshot_id or unpublished)
         return table

@@ -8,9 +8,11 @@ import pytest
 
 from cluster.errors import ClusterError
 from pipelines.errors import ManifestError, StoreError
+from pipelines.index.__main__ import main as switch
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS
 from pipelines.index.receipt import Receipt
+from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
 from pipelines.ingest import driver
 from pipelines.ingest.__main__ import main
@@ -198,8 +200,18 @@ def test_a_second_encoder_is_switched_to_when_it_is_whole(tmp_path: Path, checkp
     path = write_manifest(tmp_path / "m.parquet", catalogue(30))
     ingest(tmp_path / "index", checkpoint, path)
     other = write_checkpoint(tmp_path / "other", seed=1)
-    ingest(tmp_path / "index", other, path, commit_vectors=1, publish_commits=1, chunk=5)
-    first, second = Index.open(tmp_path / "index").snapshots()
+    with pytest.raises(StoreError, match=r"made with another encoder.* --generation new"):
+        ingest(tmp_path / "index", other, path)
+    new = ingest(tmp_path / "index", other, path, generation="new", commit_vectors=1, publish_commits=1, chunk=5)
+    assert (new.new, new.snapshot_id, len(Index.open(tmp_path / "index").snapshots())) == (30, None, 1)
+    # Until the switch both get what comes.
+    more = write_manifest(tmp_path / "more.parquet", catalogue(2, 30))
+    both = ingest(tmp_path / "index", None, more)
+    assert (both.new, [each.new for each in both.beside]) == (2, [2])
+    assert both.snapshot_id is not None and both.beside[0].generation == new.generation
+    ingest(tmp_path / "index", None, more, delete=True)
+    assert switch(["publish", new.generation, "--index", str(tmp_path / "index")]) == 0
+    first, *_, second = Index.open(tmp_path / "index").snapshots()
     assert (first.items, second.items) == (30, 30), "no half of the new generation was published"
     assert first.generation != second.generation
     Oracle.of(other).check(Index.open(tmp_path / "index"), catalogue(30))
@@ -212,3 +224,23 @@ def test_a_second_encoder_is_switched_to_when_it_is_whole(tmp_path: Path, checkp
         assert "item '3'" not in ids and "item '4'" in ids
     latest = index.latest()
     assert latest is not None and (latest.generation, latest.items) == (second.generation, 29)
+
+
+@pytest.mark.slow
+def test_too_many_refusals_stop_the_run_before_it_publishes(tmp_path: Path, checkpoint: Path) -> None:
+    good = catalogue(20)
+    bad = {f"bad {n}": Entry(n, broken=True) for n in range(22)}
+    path = write_manifest(tmp_path / "m.parquet", good | bad)
+    with pytest.raises(StoreError, match=r"22 of 42 items were refused \(TRUNCATED 22\), and --max-failures is 0.1"):
+        ingest(tmp_path / "index", checkpoint, path)
+    assert Index.open(tmp_path / "index").latest() is None
+    done = ingest(tmp_path / "index", checkpoint, path, max_failures=0.9)
+    assert (done.new, done.refused) == (20, 22)
+    again = ingest(tmp_path / "index", checkpoint, path)
+    assert (again.unchanged, again.unchanged_refused, again.refused) == (20, 22, 0)
+    again = ingest(tmp_path / "index", checkpoint, path, retry_dead_letters=True, max_failures=1)
+    assert (again.unchanged, again.unchanged_refused, again.refused) == (20, 0, 22)
+    index = Index.open(tmp_path / "index")
+    (generation,) = index.generations()
+    letters = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE).to_pylist()
+    assert Counter(letter["attempt"] for letter in letters) == {1: 22, 2: 22}

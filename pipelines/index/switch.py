@@ -1,0 +1,119 @@
+"""Switching what is served: to another generation, back to an earlier snapshot, and away from a generation for good."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import lance
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.errors import StoreError
+
+from .committer import Committer
+from .datasets import delete_rows, read_fragments, write_rows
+from .gate import GateSettings
+from .generation import Generation
+from .lease import Lease
+from .publish import PublishSettings, publish
+from .reader_lease import leased_snapshots
+from .schema import is_one_of
+from .sentinel import read_mark
+from .snapshot import Snapshot
+from .store import Index
+
+_GOING_BACK = PublishSettings(gate=GateSettings(max_loss=1.0))  # fewer items than now are what is wanted
+
+
+def publish_generation(index: Index, lease: Lease, name: str, settings: PublishSettings | None = None) -> Snapshot:
+    """Publish what is committed of a generation, whichever is served now: one row, which readers follow.
+
+    Raises:
+        StoreError: there is no such generation, nothing is in it, or the gate refuses.
+    """
+    committer = Committer(index, _live(index, name), lease)
+    if not committer.sequence:
+        raise StoreError(f"generation {name} of {index.uri} is empty: `duet ingest --generation new` fills it")
+    last = index.latest(generation=name)
+    return publish(committer, None if last is None else last.checkpoint_uri, settings=settings)
+
+
+def roll_back(index: Index, lease: Lease, snapshot_id: str | None = None) -> Snapshot:
+    """Serve an earlier snapshot again, and go on from there: what its generation got since is undone.
+
+    Readers switch by one row. The tables are taken back as well, since the next ingestion would otherwise bring back
+    what is being undone; it embeds those items again if its manifest still has them.
+
+    Args:
+        index: of the snapshot.
+        lease: held.
+        snapshot_id: None = the one before the published one.
+
+    Raises:
+        StoreError: there is no such snapshot any more, or none before the published one.
+    """
+    snapshots = index.snapshots()
+    if snapshot_id is not None:
+        target = index.snapshot(snapshot_id)
+    elif len(snapshots) > 1:
+        target = snapshots[-2]
+    else:
+        raise StoreError(f"{index.uri} has no snapshot before the published one")
+    generation = _live(index, target.generation)
+    committer = Committer(index, generation, lease)
+    datasets = {
+        table: index.dataset(table, generation.name, target.versions[table]) for table in generation.committed_tables
+    }
+    if {read_mark(dataset) for dataset in datasets.values()} != {committer.mark}:
+        # ``items`` last: until then a run that is killed here is repaired to where it began (`Committer`).
+        for dataset in datasets.values():
+            lease.check()
+            dataset.restore()
+        committer = Committer(index, generation, lease)
+    return publish(committer, target.checkpoint_uri, fresh_at=target.fresh_at, settings=_GOING_BACK)
+
+
+def retire_generation(index: Index, lease: Lease, name: str) -> None:
+    """Remove a generation and everything in it. Killed on its way, it is ended by the same call.
+
+    Raises:
+        StoreError: it is served, somebody reads it, or there is none of that name.
+    """
+    lease.check()
+    generation = index.generation(name)
+    latest = index.latest()
+    if latest is not None and latest.generation == name:
+        raise StoreError(f"generation {name} is the one that is served; publish another one first")
+    own = {snapshot.snapshot_id for snapshot in index.snapshots() if snapshot.generation == name}
+    held = own & leased_snapshots(index.uri)
+    if not held:
+        # Off the list, and then another look: whoever leases a snapshot looks afterwards whether it is still listed.
+        _rewrite(index, "snapshots", is_one_of("snapshot_id", own), None)
+        held = own & leased_snapshots(index.uri)
+    if held:
+        raise StoreError(f"generation {name} is being read ({', '.join(sorted(held))}); run this again when it is not")
+    _rewrite(index, "generations", pc.field("generation") == name, replace(generation, retired=True).to_row())
+    for table in generation.tables:
+        lance.LanceDataset.drop(index.table_uri(table, name), ignore_not_found=True)
+    _rewrite(index, "generations", pc.field("generation") == name, None)
+
+
+def _live(index: Index, name: str) -> Generation:
+    generation = index.generation(name)
+    if generation.retired:
+        raise StoreError(f"generation {name} of {index.uri} is half retired; end that: duet snapshots retire {name}")
+    return generation
+
+
+def _rewrite(index: Index, table: str, gone: pc.Expression, new: pa.Table | None) -> None:
+    """Take rows out of one of the shared tables and put others in, at once."""
+    dataset = index.dataset(table)
+    removed, updated = delete_rows(dataset, gone)
+    if not removed and not updated and new is None:
+        return
+    operation = lance.LanceOperation.Update(
+        removed_fragment_ids=removed,
+        updated_fragments=updated,
+        new_fragments=[] if new is None else read_fragments(write_rows(dataset, new)),
+    )
+    lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)

@@ -1,0 +1,68 @@
+"""Which generations a run brings up to the manifest, and with which encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from pipelines.errors import CheckpointError, StoreError
+from pipelines.index.datasets import dataset_exists
+from pipelines.index.generation import Generation
+from pipelines.index.store import Index, index_uri
+
+from .settings import IngestSettings
+
+
+@dataclass(frozen=True)
+class Target:
+    """A generation to bring up to date: its encoder, and where that lies."""
+
+    checkpoint: Checkpoint
+    folder: str
+
+
+def choose_targets(settings: IngestSettings) -> list[Target]:
+    """The generations that a run is about, the served one (or the new one) first.
+
+    Raises:
+        CheckpointError: a checkpoint is not there any more, is another one, or is missing.
+        StoreError: the given encoder is not one that the index was made with, or is though a new one is wanted.
+    """
+    given = None
+    if settings.checkpoint is not None:
+        folder = str(Path(settings.checkpoint).absolute())
+        given = Target(load_checkpoint(folder), folder)
+    index = Index(index_uri(settings.index))
+    live = list(index.generations()) if dataset_exists(index.table_uri("generations")) else []
+    if settings.generation == "new" or not live:
+        if given is None:
+            raise CheckpointError(
+                f"there is no index at {index.uri} yet: name the encoder to make it with, --checkpoint"
+            )
+        return [given]
+    latest = index.latest()
+    if latest is not None:
+        live.sort(key=lambda generation: generation.name != latest.generation)
+    own = None if given is None else Generation.of(given.checkpoint, given.folder).name
+    if own is not None and own not in {generation.name for generation in live}:
+        raise StoreError(
+            f"{index.uri} was made with another encoder, image preparation or taxonomy than {settings.checkpoint} has, "
+            "so nothing in it can be continued: --generation new embeds the manifest with it, beside what is served"
+        )
+    return [given if given is not None and generation.name == own else _of(generation) for generation in live]
+
+
+def _of(generation: Generation) -> Target:
+    try:
+        checkpoint = load_checkpoint(generation.checkpoint_uri)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"generation {generation.name} of the index cannot be brought up to date: {error}; put its checkpoint "
+            f"back, name it with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
+        ) from error
+    if Generation.of(checkpoint, generation.checkpoint_uri).name != generation.name:
+        raise CheckpointError(
+            f"{generation.checkpoint_uri} holds another encoder than generation {generation.name} was made with"
+        )
+    return Target(checkpoint, generation.checkpoint_uri)
