@@ -19,6 +19,7 @@ from ..encoder import AttributeOutput, Encoder, EncoderConfig
 from ..heads import softmax_logits
 from ..manipulation import HeadConfig
 from ..objective import Counts, ObjectiveConfig
+from ..soft_triplet import soft_triplet
 from ..system import System
 from ..taxonomy import Taxonomy
 from .base import AttributeEncoder, Embedding
@@ -153,14 +154,14 @@ class FashionSearchNetObjective(CrossEntropyObjective):
         return encoder.training and encoder.stage == 0
 
     def triplet(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Soft triplet: d± = softmax of the two distances (of vectors of norm 1, ours); (d+)².
+        """Soft triplet of the two distances, of vectors of norm 1 (ours).
 
         In the first stage there are no vectors: without this it would add a constant ¼ to the loss.
         """
         anchor, positive, negative = (F.normalize(each, dim=-1) for each in (anchor, positive, negative))
         apart = ((anchor - each).square().sum(-1).add(1e-12).sqrt() for each in (positive, negative))
         near, far = apart
-        return torch.sigmoid(near - far).square() * (self.ranked and not self._first)
+        return soft_triplet(near, far) * (self.ranked and not self._first)
 
     def extra(self, output: AttributeOutput, carried: Tensor, known: Tensor, counts: Counts) -> dict[str, Tensor]:
         """See `Objective.extra`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model.manipulation import ManipulationHead
+from model.soft_triplet import soft_triplet
 from model.taxonomy import Taxonomy
 
 _POOL = 64  # random items among which the most alike becomes q
@@ -87,8 +88,8 @@ def contrastive(vectors: Tensor, candidates: Tensor, same: Tensor, generator: to
     return F.cross_entropy(scores.masked_fill(others.to(scores.device), float("-inf")), rows.to(scores.device))
 
 
-def soft_triplet(vectors: Tensor, candidates: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
-    """FashionSearchNet's L_G: d± = softmax of the distances to the target and to a random negative; mean of (d+)².
+def soft_triplets(vectors: Tensor, candidates: Tensor, same: Tensor, generator: torch.Generator) -> Tensor:
+    """FashionSearchNet's L_G: the mean soft triplet of the distances to the target and to a random negative.
 
     A query whose candidates all have its target's labels has no negative, and no loss. Arguments as of `contrastive`.
     """
@@ -100,10 +101,10 @@ def soft_triplet(vectors: Tensor, candidates: Tensor, same: Tensor, generator: t
     rows = rows.to(vectors.device)
     near = (vectors[rows] - candidates[rows]).norm(dim=1)
     far = (vectors[rows] - candidates[negative]).norm(dim=1)
-    return torch.sigmoid(near - far).square().mean()
+    return soft_triplet(near, far).mean()
 
 
-_LOSSES = {"contrastive": contrastive, "soft_triplet": soft_triplet}
+_LOSSES = {"contrastive": contrastive, "soft_triplet": soft_triplets}
 
 
 def differing(first: Tensor, second: Tensor, taxonomy: Taxonomy) -> Tensor:

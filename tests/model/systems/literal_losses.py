@@ -41,8 +41,8 @@ def euclidean_hinge(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tenso
 
 
 def soft_triplet(anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-    """(d+)², d± the softmax of the two distances (design 2 §5)."""
-    near, far = torch.exp(distance(anchor, positive)), torch.exp(distance(anchor, negative))
+    """(d+)², d± the softmax of the two distances (design 2 §5), which are three times those of unit vectors."""
+    near, far = torch.exp(3 * distance(anchor, positive)), torch.exp(3 * distance(anchor, negative))
     return (near / (near + far)) ** 2
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from model.manipulation import HeadConfig, build_head
 from model.prototypes import Prototypes
-from pipelines.train.head import contrastive, soft_triplet, train_head
+from pipelines.train.head import contrastive, soft_triplets, train_head
 from tests.model.networks import TAXONOMY
 
 WIDTH = 16
@@ -43,7 +43,8 @@ def test_losses_by_hand() -> None:
     generator = torch.Generator().manual_seed(0)
     # The second has no negative; of the first, the only one is the second candidate.
     far = math.hypot(0.4, 0.8)
-    assert float(soft_triplet(queries, candidates, same, generator)) == pytest.approx((1 / (1 + math.exp(far))) ** 2)
+    expected = (1 / (1 + math.exp(3 * far))) ** 2
+    assert float(soft_triplets(queries, candidates, same, generator)) == pytest.approx(expected)
     first = -20.0 + math.log(math.exp(20) + math.exp(12))  # cosines 1 and 0.6 over a temperature of 0.05
     assert float(contrastive(queries, candidates, same, generator)) == pytest.approx(first / 2, abs=1e-6)
 
