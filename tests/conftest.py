@@ -43,16 +43,8 @@ def ray_session() -> Iterator[None]:
 
     Workers import the house's packages and the tests from the repository root, with a thread each.
     """
-    import ray
+    from cluster.runtime import RaySettings, runtime
 
-    ray.init(
-        address="local",  # never another's Ray on this machine
-        num_cpus=4,
-        object_store_memory=300 * 1024**2,
-        include_dashboard=False,
-        log_to_driver=False,
-    )
-    try:
+    os.environ.pop("RAY_ADDRESS", None)  # never another's Ray
+    with runtime(RaySettings(cpus=4, object_store_mb=315)):
         yield
-    finally:
-        ray.shutdown()

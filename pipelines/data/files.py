@@ -59,6 +59,23 @@ def find_sources(paths: Sequence[str]) -> tuple[Source, ...]:
     return tuple(found.values())
 
 
+def watched_sources(folder: str) -> tuple[Source, ...]:
+    """The manifest files in a folder now, sorted by name; not those whose name begins with a dot or underscore.
+
+    Raises `ManifestError` if a local folder is not there; an S3 prefix without files is empty.
+    """
+    try:
+        if folder.startswith("s3://"):
+            found = _list_s3(*locate(folder))
+        elif os.path.isdir(folder):
+            found = sorted(_local(entry.path) for entry in os.scandir(os.path.abspath(folder)) if entry.is_file())
+        else:
+            raise ManifestError(f"{folder}: no such folder to watch")
+    except OSError as error:
+        raise ManifestError(f"{folder}: cannot be read ({error})") from error
+    return tuple(_source(*entry) for entry in found if _is_manifest(entry[0]))
+
+
 def _expand(path: str) -> Iterator[Source]:
     try:
         yield from _expand_s3(path) if path.startswith("s3://") else _expand_local(path)
@@ -81,23 +98,24 @@ def _expand_local(path: str) -> Iterator[Source]:
 
 def _expand_s3(path: str) -> Iterator[Source]:
     system, inner = locate(path)
-
-    def entries(folder: str) -> list[tuple[str, int, int]]:
-        infos = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
-        files = [info for info in infos if info.type == fs.FileType.File]
-        return sorted((f"s3://{info.path}", info.size, info.mtime_ns or 0) for info in files)
-
     info = system.get_file_info(inner)
     if info.type == fs.FileType.File:
         yield _source(f"s3://{inner}", info.size, info.mtime_ns or 0)
     elif info.type == fs.FileType.Directory:
-        yield from _of_folder(path, [entry for entry in entries(inner) if _is_manifest(entry[0])])
+        yield from _of_folder(path, [entry for entry in _list_s3(system, inner) if _is_manifest(entry[0])])
     elif match := _PATTERN.search(inner):
         base = inner[: match.start()].rpartition("/")[0]
         regex = _regex(f"s3://{inner}")
-        yield from _of_pattern(path, [entry for entry in entries(base) if regex.fullmatch(entry[0])])
+        yield from _of_pattern(path, [entry for entry in _list_s3(system, base) if regex.fullmatch(entry[0])])
     else:
         raise ManifestError(f"{path}: no such object or folder")
+
+
+def _list_s3(system: fs.FileSystem, folder: str) -> list[tuple[str, int, int]]:
+    """Everything below a prefix, sorted."""
+    infos = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+    files = [info for info in infos if info.type == fs.FileType.File]
+    return sorted((f"s3://{info.path}", info.size, info.mtime_ns or 0) for info in files)
 
 
 def _of_folder(path: str, entries: list[tuple[str, int, int]]) -> list[Source]:

@@ -18,7 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(IngestSettings, argv, "duet ingest")
     from .driver import run_ingest  # Ray and torch take seconds to import; --help and a wrong option do not
+    from .watch import watch
 
+    if settings.watch is not None:
+        watch(settings)
+        return 0
     summary = run_ingest(settings)
     for each in (summary, *summary.beside):
         Console().print(each.table())

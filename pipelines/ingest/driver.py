@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from cluster.runtime import runtime
 from model.checkpoint import Checkpoint
+from model.preparation import ImagePreparation
 from pipelines.data.manifest import Manifest
 from pipelines.data.progress import Advance, progress
 from pipelines.errors import StoreError
@@ -29,6 +30,7 @@ from .chunk import Action
 from .delete import run_delete
 from .duplicates import superseded_rows
 from .encode import EncodePlan
+from .inline import inline_receipts
 from .ledger import Ledger
 from .pending import Pending
 from .report import Report
@@ -61,7 +63,8 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
     targets = choose_targets(settings)
     manifests = [_open_manifest(settings, target.checkpoint) for target in targets]
     index = Index.create(settings.index)
-    with Lease(index.uri) as lease, _quiet_start(), runtime(settings.ray):
+    small = not settings.gpus and all(manifest.count() <= settings.inline_rows for manifest in manifests)
+    with Lease(index.uri) as lease, _quiet_start(), nullcontext() if small else runtime(settings.ray):
         first, *beside = [
             _run_generation(settings, index, lease, target, manifest, began)
             for target, manifest in zip(targets, manifests, strict=True)
@@ -101,14 +104,7 @@ def _run_generation(
     )
     with progress(f"indexing into {generation.name}", manifest.count()) as advance:
         clock = time.perf_counter()
-        receipts = stream_receipts(
-            pending,
-            plan,
-            checkpoint.preparation,
-            actors=settings.actors,
-            gpus=settings.gpus,
-            separate_decode=settings.decodes_separately,
-        )
+        receipts = _receipts(settings, pending, plan, checkpoint.preparation)
         run = _Run(committer, settings, target.folder)
         run.commit_all(receipts, advance)
         report = run.report
@@ -128,6 +124,21 @@ def _run_generation(
         generation=generation.name,
         snapshot_id=snapshot_id,
         ignored_attributes=_ignored(manifest, checkpoint),
+    )
+
+
+def _receipts(
+    settings: IngestSettings, pending: Pending, plan: EncodePlan, preparation: ImagePreparation
+) -> Iterator[tuple[Receipt, Report]]:
+    if not settings.gpus and pending.manifest.count() <= settings.inline_rows:
+        return inline_receipts(pending, plan)
+    return stream_receipts(
+        pending,
+        plan,
+        preparation,
+        actors=settings.actors,
+        gpus=settings.gpus,
+        separate_decode=settings.decodes_separately,
     )
 
 

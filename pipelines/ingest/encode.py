@@ -78,10 +78,14 @@ class EncodeWorker:
         self._checkpoint = load_checkpoint(plan.checkpoint, plan.device)
         if self._checkpoint.digest != plan.model_digest:
             raise CheckpointError(f"checkpoint {plan.checkpoint} was replaced while its items were being indexed")
-        index = Index(plan.index_uri)
-        tables = index.generation(plan.generation).committed_tables
-        self._datasets = {table: index.dataset(table, plan.generation) for table in tables}
+        self.reopen()
         self._threads = ThreadPoolExecutor(threads, "decode")
+
+    def reopen(self) -> None:
+        """Open the tables as they are now: a run may have added metadata columns."""
+        index = Index(self._plan.index_uri)
+        tables = index.generation(self._plan.generation).committed_tables
+        self._datasets = {table: index.dataset(table, self._plan.generation) for table in tables}
 
     def __call__(self, packed: pa.Table) -> pa.Table:
         """A chunk (of `transport.pack`) -> its receipt (of `transport.pack_receipt`)."""

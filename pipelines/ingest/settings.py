@@ -22,8 +22,16 @@ class IngestSettings(Settings):
     row per item: of several with the same item_id the last one counts.
     """
 
-    manifest: list[str] = Field(min_length=1)
+    manifest: list[str] = []
     """Files (.parquet, .csv, .jsonl), patterns, folders or s3:// addresses; may be given several times."""
+    watch: str | None = None
+    """Instead of a manifest: a folder or s3:// prefix into which manifests are dropped. Each is taken in once, in the
+    order of their names, and published; items of one that is called *.delete.parquet (.csv, .jsonl) are deleted. Write
+    a file under a name that begins with a dot and rename it when it is whole."""
+    poll_seconds: float = Field(5.0, gt=0)
+    """Time between two looks at the watched folder."""
+    idle_seconds: float | None = Field(None, ge=0)
+    """The watch ends when nothing has come for so long; unset: never."""
     index: str
     """Folder (which every Ray node sees under this path) or s3:// address of the index; made if it is not there."""
     checkpoint: str | None = None
@@ -51,6 +59,9 @@ class IngestSettings(Settings):
     """Items that a worker embeds and writes at once; what a killed worker loses."""
     batch: int = Field(32, ge=1, le=4096)
     """Images per pass of the encoder."""
+    inline_rows: int = Field(512, ge=0)
+    """A manifest of at most so many rows is embedded in this process; workers would take longer to start. With a GPU
+    workers are used always."""
     actors: int = Field(1, ge=1)
     """Processes that encode."""
     threads: int = Field(0, ge=0)
@@ -74,6 +85,14 @@ class IngestSettings(Settings):
     """Which snapshots stay readable."""
     ray: RaySettings = RaySettings()
     """Which Ray to run on."""
+
+    @model_validator(mode="after")
+    def _manifest_or_watch(self) -> IngestSettings:
+        if bool(self.manifest) == (self.watch is not None):
+            raise ValueError("give either --manifest, the items to index, or --watch, the folder into which they come")
+        if self.watch is not None and (self.delete or self.dry_run or self.generation == "new"):
+            raise ValueError("--watch takes in what comes; it goes with none of --delete, --dry-run, --generation new")
+        return self
 
     @model_validator(mode="after")
     def _new_needs_checkpoint(self) -> IngestSettings:

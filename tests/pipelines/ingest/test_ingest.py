@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def ingest(index: Path, checkpoint: Path | None, *manifests: str, **settings: object) -> IngestSummary:
-    options = {"chunk": 16, "batch": 8, "threads": 1, **settings}
+    options = {"chunk": 16, "batch": 8, "threads": 1, "inline_rows": 0, **settings}
     return run_ingest(
         IngestSettings(
             manifest=list(manifests),
@@ -93,7 +93,7 @@ def test_the_life_of_a_catalogue(
     assert done.snapshot_id == Index.open(uri).snapshots()[-1].snapshot_id
 
     # The same once more, by the command: nothing is encoded, nothing is published.
-    arguments = ["--manifest", three, "--checkpoint", str(checkpoint), "--index", str(uri), "--chunk", "16"]
+    arguments = ["--manifest", three, "--checkpoint", str(checkpoint), "--index", str(uri), "--inline-rows", "0"]
     assert main(arguments) == 0
     told = capsys.readouterr().out
     assert "unchanged items" in told and done.snapshot_id is not None and done.snapshot_id in told

@@ -1,0 +1,65 @@
+"""``duet ingest --watch``: manifests are taken in as they are dropped into a folder, in order of name, once each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from pipelines.data.files import Source
+from pipelines.errors import DuetError
+from pipelines.index.store import Index
+
+from .driver import run_ingest
+from .drops import DELETES, Drops
+from .settings import IngestSettings
+from .summary import IngestSummary
+
+
+def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -> None:
+    """Take in what waits, then look again every ``poll_seconds``; ends by an interrupt, or after ``idle_seconds``.
+
+    Args:
+        settings: with ``watch``.
+        tell: where a line about each drop goes; None = stderr.
+
+    Raises:
+        DuetError: of a drop that cannot be taken in; none after it is, since they may build on one another.
+    """
+    assert settings.watch is not None
+    say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
+    drops = Drops(Index.create(settings.index), settings.watch)
+    say(f"watching {settings.watch}")
+    warned: set[Source] = set()
+    last = time.monotonic()
+    while settings.idle_seconds is None or time.monotonic() - last < settings.idle_seconds:
+        for source in drops.rewritten():
+            if source not in warned:
+                warned.add(source)
+                say(f"{source.path} is another file than the one that was taken in; give it a new name")
+        waiting = drops.waiting()
+        for number, source in enumerate(waiting):
+            say(_take(settings, source, len(waiting) - number - 1))
+            drops.taken(source)
+            last = time.monotonic()
+        if not waiting:
+            time.sleep(settings.poll_seconds)
+
+
+def _take(settings: IngestSettings, source: Source, left: int) -> str:
+    """Take a drop in; a line about it."""
+    stem = source.path.rpartition("/")[2].rpartition(".")[0]
+    one = settings.model_copy(update={"manifest": [source.path], "watch": None, "delete": stem.endswith(DELETES)})
+    try:
+        summary = run_ingest(one)
+    except DuetError as error:
+        raise type(error)(f"{source.path} is not taken in, nor what comes after it: {error}") from error
+    behind = datetime.now(UTC).timestamp() - source.modified / 1e9
+    return f"{source.path}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
+
+
+def _counts(summary: IngestSummary) -> str:
+    names = ("new", "changed", "relabelled", "unchanged", "refused", "deleted", "absent")
+    counts = [f"{getattr(summary, name):,} {name}" for name in names if getattr(summary, name)]
+    return ", ".join(counts) or "nothing in it"
