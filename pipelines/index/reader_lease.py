@@ -54,16 +54,24 @@ class ReaderLease:
         self._beats = threading.Thread(target=self._keep, name="duet-reader-lease", daemon=True)
         self._works = True
 
-    def __enter__(self) -> ReaderLease:
+    def start(self) -> None:
+        """Begin to renew what is held."""
         self._beats.start()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._stop.set()
+        self._beats.join()
+        self.hold(())
+
+    def __enter__(self) -> ReaderLease:
+        self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._beats.join()
-        self.hold(())
+        self.close()
 
     def hold(self, snapshot_ids: Iterable[str]) -> None:
         """Hold just these snapshots from now on. What was held before and is not among them may be cleaned away."""
@@ -87,7 +95,7 @@ class ReaderLease:
                     self._works = True
                     return
             raise StoreError(f"{self._uri} kept changing")
-        except (StoreError, OSError) as error:
+        except (StoreError, OSError, pa.ArrowInvalid) as error:  # the last is Lance's of a file that is gone
             if self._works:
                 _log.warning("no lease is kept on what is read: %s", error)
             self._works = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.errors import CheckpointError, RequestError, StoreError
+from pipelines.index.reader_lease import ReaderLease
 from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 from pipelines.search.engine import Engine
@@ -50,6 +51,8 @@ class Engines:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._models: dict[str, _Model] = {}
         self._closed = False  # guarded by `_opening`
+        self._lease = ReaderLease(index.uri)  # what is open here is not cleaned away
+        self._lease.start()
 
     def refresh(self) -> bool:
         """Switch to the snapshot that is published now; whether there was a new one.
@@ -114,6 +117,7 @@ class Engines:
             self._closed = True
             for model in self._models.values():
                 model.encoder.close()
+            self._lease.close()
 
     def _open(self, snapshot: Snapshot) -> Engine:
         with self._opening:
@@ -123,6 +127,7 @@ class Engines:
                 if snapshot.snapshot_id in self._engines:
                     return self._engines[snapshot.snapshot_id]
             model = self._model(snapshot)
+            self._hold(snapshot)
             engine = Engine(
                 self.index.reader(snapshot),
                 model.checkpoint,
@@ -139,7 +144,17 @@ class Engines:
                 used = {kept.checkpoint.digest for kept in self._engines.values()}
             for digest in self._models.keys() - used:
                 self._models.pop(digest).encoder.close()
+            self._lease.hold(self._engines)
             return engine
+
+    def _hold(self, snapshot: Snapshot) -> None:
+        """Lease a snapshot beside those that are open. Raises `StoreError` if it was retired before that."""
+        self._lease.hold({*self._engines, snapshot.snapshot_id})
+        try:
+            self.index.snapshot(snapshot.snapshot_id)
+        except StoreError:
+            self._lease.hold(self._engines)
+            raise
 
     def _model(self, snapshot: Snapshot) -> _Model:
         if snapshot.model_digest not in self._models:

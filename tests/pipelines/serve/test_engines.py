@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model.checkpoint import Checkpoint, load_checkpoint
-from pipelines.errors import RequestError
+from pipelines.errors import RequestError, StoreError
+from pipelines.index.reader_lease import ReaderLease, leased_snapshots
+from pipelines.index.retention import _take_off_the_list
 from pipelines.search.limits import Limits
 from pipelines.serve import engines as engines_module
 from pipelines.serve.engines import Engines
@@ -60,4 +63,37 @@ def test_a_snapshot_whose_checkpoint_is_gone_is_expired(shop: Shop, tmp_path: Pa
     with pytest.raises(RequestError, match=r"cannot be read any more: .*is no checkpoint") as caught:
         engines.of(snapshot.snapshot_id)
     assert (caught.value.reason, caught.value.field) == ("SNAPSHOT_EXPIRED", "snapshot")
+    engines.close()
+
+
+def test_what_is_open_is_leased_until_it_is_closed(shop: Shop, tmp_path: Path) -> None:
+    own = make_shop(tmp_path, 3, like=shop)
+    engines = engines_of(own)
+    opened = []
+    for number in range(5):
+        engines.refresh()
+        opened.append(engines.of().scope.snapshot_id)
+        assert leased_snapshots(own.index.uri) == set(opened[-3:])
+        own.stock([10 + number])
+    engines.close()
+    assert leased_snapshots(own.index.uri) == set()
+
+
+def test_a_snapshot_that_is_retired_while_it_is_opened_is_not_served(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_shop(tmp_path, 3, like=shop)
+    engines, hold = engines_of(own), ReaderLease.hold
+
+    def retired_first(lease: ReaderLease, snapshot_ids: Iterable[str]) -> None:
+        monkeypatch.setattr(ReaderLease, "hold", hold)
+        own.stock([11])
+        _take_off_the_list(own.index, ["s00000001"])
+        hold(lease, snapshot_ids)
+
+    monkeypatch.setattr(ReaderLease, "hold", retired_first)
+    with pytest.raises(StoreError, match="has no snapshot 's00000001'"):
+        engines.refresh()
+    assert leased_snapshots(own.index.uri) == set()
+    assert engines.refresh() and engines.of().scope.snapshot_id == "s00000002"
     engines.close()
