@@ -27,6 +27,7 @@ from model.systems.m3net import M3Net
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.images import prepare
 from pipelines.index.naming import DEAD_LETTERS, GLOBAL, ITEMS, attribute_table, class_table
+from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 
 TAXONOMY = Taxonomy(
@@ -47,6 +48,10 @@ class Entry:
     @property
     def image(self) -> bytes:
         return BROKEN + bytes([self.look]) if self.broken else picture(self.look)
+
+    @property
+    def hash(self) -> str:
+        return hashlib.sha256(self.image).hexdigest()
 
 
 @cache
@@ -130,9 +135,9 @@ class Oracle:
             }
         return self.known[look]
 
-    def check(self, index: Index, wanted: Mapping[str, Entry]) -> None:
-        """The published snapshot, read with plain LanceDB, holds exactly these items."""
-        snapshot = index.latest()
+    def check(self, index: Index, wanted: Mapping[str, Entry], snapshot: Snapshot | None = None) -> None:
+        """A snapshot (the published one by default), read with plain LanceDB, holds exactly these items."""
+        snapshot = snapshot or index.latest()
         assert snapshot is not None
         database = lancedb.connect(index.uri)
         tables = {}
@@ -145,7 +150,7 @@ class Oracle:
         assert items.keys() == wanted.keys()
         for item_id, entry in wanted.items():
             row = items[item_id]
-            assert row["image_hash"] == hashlib.sha256(entry.image).hexdigest()
+            assert row["image_hash"] == entry.hash
             assert row["labels"] == {TAXONOMY.names[0]: [], TAXONOMY.names[1]: list(entry.labels)}
             assert row["metadata"] == {"price": entry.price}
         looks = {item_id: self.embed(entry.look) for item_id, entry in wanted.items()}

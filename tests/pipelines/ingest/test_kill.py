@@ -22,6 +22,7 @@ from pipelines.index.store import Index
 from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.settings import IngestSettings
 
+from .kill_loop import run
 from .support import Entry, Oracle, catalogue, write_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
@@ -85,6 +86,7 @@ def test_the_driver_is_killed_at_random_commits(tmp_path: Path, checkpoint: Path
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     arguments = ["--manifest", path, "--index", str(uri), "--checkpoint", str(checkpoint)]
     arguments += ["--chunk", "8", "--batch", "8", "--threads", "1", "--commit-vectors", "1", "--publish-commits", "2"]
+    arguments += ["--inline-rows", "0"]
     for _ in range(3):
         before = Index.open(uri).latest()
         fault = [str(dice.randint(1, 7 * 4)), dice.choice(("before", "after"))]
@@ -111,6 +113,7 @@ def test_a_worker_is_killed(tmp_path: Path, checkpoint: Path, oracle: Oracle) ->
         batch=4,
         threads=1,
         commit_vectors=1,
+        inline_rows=0,
     )
     killed: list[int] = []
 
@@ -129,6 +132,11 @@ def test_a_worker_is_killed(tmp_path: Path, checkpoint: Path, oracle: Oracle) ->
     assert killed, "it was too fast to be killed"
     assert (summary.new, summary.refused) == (120, 0)
     oracle.check(Index.open(uri), wanted)
+
+
+def test_rounds_of_changes_that_are_killed(tmp_path: Path) -> None:
+    """Few here; `python -m tests.pipelines.ingest.kill_loop` has as many as one likes."""
+    assert run(rounds=3, seed=1, folder=tmp_path, ray_share=0)["driver"] > 0
 
 
 def workers() -> Iterator[int]:

@@ -1,0 +1,243 @@
+"""The kill loop: rounds of changes whose processes are killed at random moments, and a checker after every kill.
+
+    python -m tests.pipelines.ingest.kill_loop --rounds 50 --seed 0
+
+Each round changes a random part of a catalogue by one of Duet's own commands, in a process that is killed with SIGKILL
+after a random time: the driver with all that it started, or, where Ray's workers embed, one of those. Then the same
+command runs to its end. Whatever is published at any time is read with plain LanceDB and compared with an oracle that
+embeds every picture alone: right after a kill every item is as it was before or as it will be, in all tables alike; at
+the end of a round all are as they should be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from pipelines.errors import StoreError
+from pipelines.index.snapshot import Snapshot
+from pipelines.index.store import Index
+
+from .support import Entry, Oracle, catalogue, write_checkpoint, write_manifest
+
+_QUICK = ["--upkeep.fragments", "3", "--retention.minutes", "0", "--retention.batch", "2", "--gate.max-loss", "1"]
+_COMMON = ["--chunk", "8", "--batch", "8", "--threads", "1", "--commit-vectors", "20", "--publish-commits", "2"]
+
+
+@dataclass
+class Loop:
+    """The state of a loop.
+
+    Args:
+        folder: for everything.
+        dice: decides everything.
+        ray_share: of the ingestions, how many are embedded by Ray's workers (slow to start).
+
+    Attributes:
+        wanted: the catalogue as it should be.
+        kills: how often which process was killed.
+        last: the id of the snapshot that was checked last; ids never go back.
+    """
+
+    folder: Path
+    dice: random.Random
+    ray_share: float
+    wanted: dict[str, Entry] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+    looks: int = 0
+    last: str = ""
+
+    def __post_init__(self) -> None:
+        self.checkpoint = write_checkpoint(self.folder / "checkpoint")
+        self.oracle = Oracle.of(self.checkpoint)
+        self.index = self.folder / "index"
+
+    def round(self, number: int) -> str:
+        """One change, killed and then ended; what it was, in words."""
+        kind = self.dice.choices(("upsert", "delete", "rollback"), (7, 3, 1 if number > 2 else 0))[0]
+        before = dict(self.wanted)
+        if kind == "rollback":
+            # Back to where the last round left it: a change that is published, and then undone.
+            self._to_its_end(self._ingest(self._change(number)))
+            self.wanted, changed = before, dict(self.wanted)
+            target = self._published_before(changed, before)
+            arguments = ["pipelines.index", "rollback", target, "--index", str(self.index), *_QUICK[:6]]
+            told = self._killed_and_ended(arguments, changed, before)
+        elif kind == "delete" and len(before) > 30:
+            gone = self.dice.sample(sorted(before), self.dice.randint(1, 8))
+            path = write_manifest(self.folder / f"{number}.parquet", {item_id: Entry() for item_id in gone})
+            self.wanted = {item_id: entry for item_id, entry in before.items() if item_id not in gone}
+            arguments = ["pipelines.ingest", "--delete", "--manifest", path, "--index", str(self.index), *_QUICK]
+            told = self._killed_and_ended(arguments, before, self.wanted)
+        else:
+            kind = "upsert"
+            told = self._killed_and_ended(self._ingest(self._change(number)), before, self.wanted)
+        return f"{kind}: {len(before)} -> {len(self.wanted)} items; {told}"
+
+    def _change(self, number: int) -> str:
+        """New, changed and relabelled items; the manifest that says so."""
+        entries = {f"new {number} {n}": Entry(self._look(), (), n) for n in range(self.dice.randint(1, 30))}
+        for item_id in self.dice.sample(sorted(self.wanted), min(len(self.wanted), self.dice.randint(0, 20))):
+            old = self.wanted[item_id]
+            again = self.dice.random() < 0.5
+            entries[item_id] = Entry(old.look if again else self._look(), ("tribal",), self.dice.randrange(1000))
+        self.wanted = {**self.wanted, **entries}
+        broken = {f"broken {number}": Entry(1, broken=True)}
+        return write_manifest(self.folder / f"{number}.parquet", {**entries, **broken})
+
+    def _look(self) -> int:
+        self.looks += 1
+        return self.looks
+
+    def _ingest(self, manifest: str) -> list[str]:
+        by_ray = self.dice.random() < self.ray_share
+        inline = ["--inline-rows", "0" if by_ray else "512"]
+        where = ["--manifest", manifest, "--index", str(self.index), "--checkpoint", str(self.checkpoint)]
+        return ["pipelines.ingest", *where, *_COMMON, *_QUICK, *inline]
+
+    def _published_before(self, changed: dict[str, Entry], before: dict[str, Entry]) -> str:
+        """The last snapshot that has the catalogue as it was."""
+        assert changed != before
+        for snapshot in reversed(Index.open(self.index).snapshots()):
+            if self._fault(snapshot, before, before) is None:
+                return snapshot.snapshot_id
+        raise AssertionError("what was published before the last change is not listed any more")
+
+    def _killed_and_ended(self, arguments: list[str], before: dict[str, Entry], after: dict[str, Entry]) -> str:
+        killed = []
+        for _ in range(self.dice.randint(1, 2)):
+            if (who := self._killed(arguments)) is None:
+                break
+            killed.append(who)
+            self._check(before, after)
+        self._to_its_end(arguments)
+        self._check(after, after)
+        return f"killed: {', '.join(killed) or 'nothing'}"
+
+    def _killed(self, arguments: list[str]) -> str | None:
+        """Run a command and kill it after a random time; who was killed, None if it ended before."""
+        process = self._start(arguments)
+        by_ray = arguments[-2:] == ["--inline-rows", "0"]
+        wait = self.dice.uniform(2, 40 if by_ray else 9)
+        victim = "worker" if by_ray and self.dice.random() < 0.5 else "driver"
+        try:
+            process.wait(wait)
+            return None
+        except subprocess.TimeoutExpired:
+            pass
+        tree = psutil.Process(process.pid)
+        children = tree.children(recursive=True)
+        if victim == "worker":
+            workers = [child for child in children if "EncodeWorker" in _title(child)]
+            for worker in workers:
+                worker.kill()
+            if workers:
+                self.kills["worker"] += 1
+                assert process.wait(300) == 0, "a run survives its worker"
+                return "worker"
+        for one in (tree, *children):
+            try:
+                one.kill()
+            except psutil.NoSuchProcess:
+                continue
+        process.wait()
+        self.kills["driver"] += 1
+        return "driver"
+
+    def _to_its_end(self, arguments: list[str]) -> None:
+        process = self._start(arguments)
+        assert process.wait(600) == 0, (self.folder / "output.txt").read_text()[-3000:]
+
+    def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "output.txt").open("a") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", *arguments], stdout=output, stderr=output, env=dict(os.environ)
+            )
+
+    def _check(self, before: dict[str, Entry], after: dict[str, Entry]) -> None:
+        """What is published: every item is as in one of the two, and all tables say so."""
+        try:
+            snapshot = Index.open(self.index).latest()
+        except StoreError:
+            snapshot = None  # killed before there was an index
+        if snapshot is None:
+            assert not before, "what was published is gone"
+            return
+        assert snapshot.snapshot_id >= self.last, "an older snapshot came back"
+        self.last = snapshot.snapshot_id
+        fault = self._fault(snapshot, before, after)
+        assert fault is None, fault
+
+    def _fault(self, snapshot: Snapshot, before: dict[str, Entry], after: dict[str, Entry]) -> str | None:
+        """What is wrong with a snapshot, None if nothing is."""
+        index = Index.open(self.index)
+        rows = index.reader(snapshot).items(["item_id", "image_hash", "labels", "metadata"]).to_pylist()
+        found = {row["item_id"]: (row["image_hash"], row["metadata"]["price"]) for row in rows}
+        mixed: dict[str, Entry] = {}
+        for item_id in {*found, *before, *after}:
+            states = [one.get(item_id) for one in (before, after)]
+            fits = [state for state in states if (None if state is None else _state(state)) == found.get(item_id)]
+            if not fits:
+                return f"{snapshot.snapshot_id}: {item_id!r} is {found.get(item_id)}, and should be one of {states}"
+            if fits[0] is not None:
+                mixed[item_id] = fits[0]
+        try:
+            self.oracle.check(index, mixed, snapshot)
+        except AssertionError as error:
+            return f"{snapshot.snapshot_id}: the tables do not fit their items: {error}"
+        return None
+
+
+def _state(entry: Entry) -> tuple[str, int | None]:
+    return entry.hash, entry.price
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def run(rounds: int, seed: int, folder: Path, ray_share: float) -> Counter[str]:
+    """So many rounds; raises `AssertionError` at the first violation. How often which process was killed."""
+    loop = Loop(folder, random.Random(seed), ray_share)
+    loop.wanted = catalogue(40)
+    loop.looks = 1000
+    path = write_manifest(folder / "first.parquet", loop.wanted)
+    loop._killed_and_ended(loop._ingest(path), {}, loop.wanted)
+    for number in range(1, rounds + 1):
+        start = time.monotonic()
+        told = loop.round(number)
+        print(f"round {number} of {rounds} (seed {seed}): {told}; {time.monotonic() - start:.0f} s", flush=True)
+    return loop.kills
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the loop."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ray-share", type=float, default=0.3, help="of the ingestions that Ray's workers embed")
+    given = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with tempfile.TemporaryDirectory() as folder:
+        kills = run(given.rounds, given.seed, Path(folder), given.ray_share)
+    print(f"{given.rounds} rounds, {kills['driver']} drivers and {kills['worker']} workers killed, 0 violations")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
