@@ -12,10 +12,10 @@ from pydantic import Field
 from cluster.settings import Section
 
 from .committer import Committer
-from .datasets import delete_rows
+from .datasets import delete_rows, read_fragments, write_rows
 from .reader_lease import leased_snapshots
 from .schema import is_one_of
-from .snapshot import Snapshot
+from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
 from .store import Index
 
 _READERS_GRACE = timedelta(minutes=10)  # of versions of ``snapshots``: somebody may just be reading one
@@ -42,23 +42,29 @@ def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]
     Raises:
         StoreError: another process has taken over.
     """
-    committer.lease.check()
     index = committer.index
     old = _old(index.snapshots(), settings, leased_snapshots(index.uri))
     if len(old) < settings.batch:
         return ()
-    _take_off_the_list(index, old)
-    clean(committer)
+    clean(committer, old)
     return old
 
 
-def clean(committer: Committer) -> int:
-    """Remove the versions of a generation that no snapshot, reader or running ingestion needs; bytes removed."""
+def clean(committer: Committer, retired: Collection[str] = ()) -> int:
+    """Remove the versions of a generation that no snapshot, reader or running ingestion needs; bytes removed.
+
+    Args:
+        committer: of the generation.
+        retired: ids of snapshots that go.
+
+    Raises:
+        StoreError: another process has taken over.
+    """
     committer.lease.check()
     index, generation = committer.index, committer.generation
     # In this order: whoever leases a snapshot looks afterwards whether it is still on the list.
-    listed = {snapshot.snapshot_id for snapshot in index.snapshots()}
-    kept = listed | leased_snapshots(index.uri)
+    take_off_the_list(index, retired)
+    kept = {snapshot.snapshot_id for snapshot in index.snapshots()} | leased_snapshots(index.uri)
     removed = 0
     for table in generation.tables:
         dataset = index.dataset(table, generation.name)
@@ -99,10 +105,19 @@ def _old(snapshots: Collection[Snapshot], settings: RetentionSettings, leased: C
     )
 
 
-def _take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
+def take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
+    """Remove rows of ``snapshots``, and renew its sentinel.
+
+    By the sentinel a process that was taken over in the middle of a publication is refused its row: its tags, and the
+    versions that they kept, are about to go.
+    """
     dataset = index.dataset("snapshots")
-    removed, updated = delete_rows(dataset, is_one_of("snapshot_id", snapshot_ids))
-    operation = lance.LanceOperation.Update(removed_fragment_ids=removed, updated_fragments=updated)
+    removed, updated = delete_rows(dataset, IS_SENTINEL | is_one_of("snapshot_id", snapshot_ids))
+    operation = lance.LanceOperation.Update(
+        removed_fragment_ids=removed,
+        updated_fragments=updated,
+        new_fragments=read_fragments(write_rows(dataset, sentinel_snapshot())),
+    )
     lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
     dataset = index.dataset("snapshots")
     if len(dataset.get_fragments()) >= _LIST_FRAGMENTS:

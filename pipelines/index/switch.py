@@ -17,7 +17,7 @@ from .generation import Generation
 from .lease import Lease
 from .publish import PublishSettings, publish
 from .reader_lease import leased_snapshots
-from .schema import is_one_of
+from .retention import take_off_the_list
 from .sentinel import read_mark
 from .snapshot import Snapshot
 from .store import Index
@@ -88,14 +88,14 @@ def retire_generation(index: Index, lease: Lease, name: str) -> None:
     held = own & leased_snapshots(index.uri)
     if not held:
         # Off the list, and then another look: whoever leases a snapshot looks afterwards whether it is still listed.
-        _rewrite(index, "snapshots", is_one_of("snapshot_id", own), None)
+        take_off_the_list(index, own)
         held = own & leased_snapshots(index.uri)
     if held:
         raise StoreError(f"generation {name} is being read ({', '.join(sorted(held))}); run this again when it is not")
-    _rewrite(index, "generations", pc.field("generation") == name, replace(generation, retired=True).to_row())
+    _rewrite(index, name, replace(generation, retired=True).to_row())
     for table in generation.tables:
         lance.LanceDataset.drop(index.table_uri(table, name), ignore_not_found=True)
-    _rewrite(index, "generations", pc.field("generation") == name, None)
+    _rewrite(index, name, None)
 
 
 def _live(index: Index, name: str) -> Generation:
@@ -105,12 +105,10 @@ def _live(index: Index, name: str) -> Generation:
     return generation
 
 
-def _rewrite(index: Index, table: str, gone: pc.Expression, new: pa.Table | None) -> None:
-    """Take rows out of one of the shared tables and put others in, at once."""
-    dataset = index.dataset(table)
-    removed, updated = delete_rows(dataset, gone)
-    if not removed and not updated and new is None:
-        return
+def _rewrite(index: Index, name: str, new: pa.Table | None) -> None:
+    """Put another row in the place of a generation's, or none."""
+    dataset = index.dataset("generations")
+    removed, updated = delete_rows(dataset, pc.field("generation") == name)
     operation = lance.LanceOperation.Update(
         removed_fragment_ids=removed,
         updated_fragments=updated,

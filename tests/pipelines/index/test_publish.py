@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import lance
 import pyarrow.compute as pc
@@ -17,6 +18,7 @@ from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
 from pipelines.index.publish import PublishSettings, publish
+from pipelines.index.retention import clean
 from pipelines.index.sentinel import read_mark
 from pipelines.index.store import Index
 from pipelines.index.upkeep import UpkeepSettings
@@ -167,6 +169,29 @@ def test_an_owner_notices_that_somebody_published_before_it(
     owner.commit([receipt(owner, upserts={"b": Item(2)})])
     assert (publish(owner).snapshot_id, publish(owner).items) == ("s00000002", 2)
     assert [snapshot.items for snapshot in owner.index.snapshots()] == [1, 2]
+
+
+def test_what_was_tagged_by_whoever_was_taken_over_and_cleaned_away_is_not_published(
+    rivals: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is suspended when it has tagged everything, and wakes when the new owner has removed what it tagged."""
+    late, owner = rivals
+    monkeypatch.setattr(late.lease, "check", lambda: None)
+    append = publish_module._append
+
+    def clean_first(*arguments: Any) -> None:
+        monkeypatch.setattr(publish_module, "_append", append)
+        owner.refresh()
+        owner.commit([receipt(owner, upserts={"b": Item(2)})])
+        clean(owner)
+        append(*arguments)
+
+    monkeypatch.setattr(publish_module, "_append", clean_first)
+    with pytest.raises(StoreError, match="another process published while s00000001 was being published"):
+        publish(late)
+    monkeypatch.undo()
+    assert owner.index.latest() is None
+    assert publish(owner).items == 2
 
 
 @pytest.mark.parametrize("table", [GLOBAL, attribute_table(TAXONOMY.names[1])])

@@ -95,7 +95,7 @@ def test_a_lease_taken_while_snapshots_are_retired_is_seen(
     """A reader that leases just after the leases were read keeps its versions, though the snapshot is off the list."""
     first = step(committer, 0, settings())
     step(committer, 1, settings())
-    off_the_list = retention._take_off_the_list
+    off_the_list = retention.take_off_the_list
     with ExitStack() as leases:
 
         def lease_first(index: Index, snapshot_ids: tuple[str, ...]) -> None:
@@ -103,7 +103,7 @@ def test_a_lease_taken_while_snapshots_are_retired_is_seen(
             leases.enter_context(ReaderLease(index.uri)).hold(snapshot_ids)
             off_the_list(index, snapshot_ids)
 
-        monkeypatch.setattr(retention, "_take_off_the_list", lease_first)
+        monkeypatch.setattr(retention, "take_off_the_list", lease_first)
         step(committer, 2, settings())
         assert len(committer.index.snapshots()) == 2
         assert Index.open(committer.index.uri).reader(first).items(["item_id"]).num_rows == 2

@@ -13,7 +13,7 @@ import pytest
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.errors import RequestError, StoreError
 from pipelines.index.reader_lease import ReaderLease, leased_snapshots
-from pipelines.index.retention import _take_off_the_list
+from pipelines.index.retention import take_off_the_list
 from pipelines.search.limits import Limits
 from pipelines.serve import engines as engines_module
 from pipelines.serve.engines import Engines
@@ -88,7 +88,7 @@ def test_a_snapshot_that_is_retired_while_it_is_opened_is_not_served(
     def retired_first(lease: ReaderLease, snapshot_ids: Iterable[str]) -> None:
         monkeypatch.setattr(ReaderLease, "hold", hold)
         own.stock([11])
-        _take_off_the_list(own.index, ["s00000001"])
+        take_off_the_list(own.index, ["s00000001"])
         hold(lease, snapshot_ids)
 
     monkeypatch.setattr(ReaderLease, "hold", retired_first)
