@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _result(run: Run, split: str) -> str:
     report = json.loads((run.evaluation / "report.json").read_text(encoding="utf-8"))
-    return f"MAP@all {report['retrieval']['overall']['map']:.4f} on {split}"
+    return f"MAP@all {report['retrieval']['overall']['values']['MAP@all']:.4f} on {split}"
 
 
 def _say(text: str) -> None:
