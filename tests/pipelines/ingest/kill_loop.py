@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,8 @@ from pipelines.index.store import Index
 
 from .support import Entry, Oracle, catalogue, write_checkpoint, write_manifest
 
-_QUICK = ["--upkeep.fragments", "3", "--retention.minutes", "0", "--retention.batch", "2", "--gate.max-loss", "1"]
+_KEEP = ["--upkeep.fragments", "3", "--retention.minutes", "0", "--retention.batch", "2", "--retention.snapshots", "12"]
+_QUICK = [*_KEEP, "--gate.max-loss", "1"]
 _COMMON = ["--chunk", "8", "--batch", "8", "--threads", "1", "--commit-vectors", "20", "--publish-commits", "2"]
 
 
@@ -60,6 +62,7 @@ class Loop:
     last: str = ""
 
     def __post_init__(self) -> None:
+        self.took = {False: 6.0, True: 20.0}  # seconds of the last whole run, by whether Ray's workers embedded
         self.checkpoint = write_checkpoint(self.folder / "checkpoint")
         self.oracle = Oracle.of(self.checkpoint)
         self.index = self.folder / "index"
@@ -73,7 +76,7 @@ class Loop:
             self._to_its_end(self._ingest(self._change(number)))
             self.wanted, changed = before, dict(self.wanted)
             target = self._published_before(changed, before)
-            arguments = ["pipelines.index", "rollback", target, "--index", str(self.index), *_QUICK[:6]]
+            arguments = ["pipelines.index", "rollback", target, "--index", str(self.index), *_KEEP]
             told = self._killed_and_ended(arguments, changed, before)
         elif kind == "delete" and len(before) > 30:
             gone = self.dice.sample(sorted(before), self.dice.randint(1, 8))
@@ -129,25 +132,15 @@ class Loop:
     def _killed(self, arguments: list[str]) -> str | None:
         """Run a command and kill it after a random time; who was killed, None if it ended before."""
         process = self._start(arguments)
-        by_ray = arguments[-2:] == ["--inline-rows", "0"]
-        wait = self.dice.uniform(2, 40 if by_ray else 9)
-        victim = "worker" if by_ray and self.dice.random() < 0.5 else "driver"
+        if _by_ray(arguments) and self.dice.random() < 0.5:
+            return self._kill_worker(process)
         try:
-            process.wait(wait)
+            process.wait(self.dice.uniform(0.3, 1) * self.took[_by_ray(arguments)])
             return None
         except subprocess.TimeoutExpired:
             pass
         tree = psutil.Process(process.pid)
-        children = tree.children(recursive=True)
-        if victim == "worker":
-            workers = [child for child in children if "EncodeWorker" in _title(child)]
-            for worker in workers:
-                worker.kill()
-            if workers:
-                self.kills["worker"] += 1
-                assert process.wait(300) == 0, "a run survives its worker"
-                return "worker"
-        for one in (tree, *children):
+        for one in (tree, *tree.children(recursive=True)):
             try:
                 one.kill()
             except psutil.NoSuchProcess:
@@ -156,9 +149,27 @@ class Loop:
         self.kills["driver"] += 1
         return "driver"
 
+    def _kill_worker(self, process: subprocess.Popen[bytes]) -> str | None:
+        """Kill the workers that embed, soon after they have started; the run must survive that."""
+        pause, worked = self.dice.uniform(0, 2), False
+        while process.poll() is None and not worked:
+            children = psutil.Process(process.pid).children(recursive=True)
+            workers = [child for child in children if "EncodeWorker" in _title(child)]
+            if workers:
+                time.sleep(pause)
+                for worker in workers:
+                    with suppress(psutil.NoSuchProcess):
+                        worker.kill()
+                        worked = True
+            time.sleep(0.05)
+        assert process.wait(300) == 0, "a run survives its worker"
+        self.kills["worker"] += worked
+        return "worker" if worked else None
+
     def _to_its_end(self, arguments: list[str]) -> None:
-        process = self._start(arguments)
+        start, process = time.monotonic(), self._start(arguments)
         assert process.wait(600) == 0, (self.folder / "output.txt").read_text()[-3000:]
+        self.took[_by_ray(arguments)] = time.monotonic() - start
 
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / "output.txt").open("a") as output:
@@ -198,6 +209,10 @@ class Loop:
         except AssertionError as error:
             return f"{snapshot.snapshot_id}: the tables do not fit their items: {error}"
         return None
+
+
+def _by_ray(arguments: list[str]) -> bool:
+    return arguments[-2:] == ["--inline-rows", "0"]
 
 
 def _state(entry: Entry) -> tuple[str, int | None]:
