@@ -116,7 +116,7 @@ def _start(settings: RaySettings) -> None:
             try:
                 _init(settings)
                 return
-            except Exception as error:
+            except Exception as error:  # Ray raises a bare one when its processes take longer than 30 s
                 if "timed out during startup" not in str(error):
                     raise
                 ray.shutdown()

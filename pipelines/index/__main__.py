@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if settings.action == "publish":
             _tell(publish_generation(index, lease, settings.name, publishing))
         elif settings.action == "rollback":
-            _tell(roll_back(index, lease, settings.name or None))
+            _tell(roll_back(index, lease, settings.name or None, publishing))
         else:
             retire_generation(index, lease, settings.name)
             print(f"generation {settings.name} is removed")

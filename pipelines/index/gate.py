@@ -52,7 +52,7 @@ class Gate:
         settings: bounds.
 
     Attributes:
-        results: what was measured, by check.
+        results: what was measured, by check; a check that found nothing to measure has none.
     """
 
     def __init__(self, uri: str, datasets: Mapping[str, lance.LanceDataset], settings: GateSettings) -> None:
@@ -144,7 +144,6 @@ class Gate:
 
     def _embeddings(self, changed: Sequence[str] | None) -> None:
         """Of a sample: the norms are 1, and not all vectors are one."""
-        worst, least = 0.0, 1.0
         for table, dataset in self.datasets.items():
             if "embedding" not in dataset.schema.names:
                 continue
@@ -152,15 +151,14 @@ class Gate:
             if not len(vectors):
                 continue
             off = float(np.abs(np.linalg.norm(vectors, axis=1) - 1).max())
-            worst = max(worst, off)
+            self.results["norm"] = max(off, self.results.get("norm", 0.0))
             if not off <= self.settings.norm:  # NaN too
                 self._refuse(f"table {table} has an embedding whose norm is {off:.3g} from 1")
             if len(vectors) == self.settings.sample and not table.startswith("class-"):
                 spread = float(vectors.var(axis=0).sum())
-                least = min(least, spread)
+                self.results["spread"] = min(spread, self.results.get("spread", spread))
                 if spread < self.settings.spread:
                     self._refuse(f"the embeddings of table {table} are nearly all the same (variance {spread:.2g})")
-        self.results["norm"], self.results["spread"] = worst, least
 
     def _sample(self, dataset: lance.LanceDataset, changed: Sequence[str] | None) -> NDArray[np.float32]:
         if changed is None:
@@ -174,7 +172,6 @@ class Gate:
         return _vectors(rows["embedding"])[: self.settings.sample]
 
     def _recall(self, indexed: Sequence[str]) -> None:
-        lowest = 1.0
         for table in indexed:
             dataset = self.datasets[table]
             if VECTOR_INDEX not in {index.name for index in dataset.describe_indices()}:
@@ -187,11 +184,9 @@ class Gate:
             # By distance and not by id: of equal pictures one is as good as the other.
             right = sum(int((h <= e[-1] + 1e-3).sum()) for h, e in zip(hits, exact, strict=True))
             recall = right / sum(map(len, exact))
-            lowest = min(lowest, recall)
+            self.results["recall"] = min(recall, self.results.get("recall", recall))
             if recall < self.settings.recall:
                 self._refuse(f"the vector index of table {table} finds {recall:.1%} of the {_HITS} nearest")
-        if indexed:
-            self.results["recall"] = lowest
 
     def _refuse(self, why: str) -> None:
         raise StoreError(f"nothing is published at {self.uri}, and what was published stands: {why}")

@@ -12,7 +12,6 @@ from pipelines.errors import StoreError
 
 from .committer import Committer
 from .datasets import delete_rows, read_fragments, write_rows
-from .gate import GateSettings
 from .generation import Generation
 from .lease import Lease
 from .publish import PublishSettings, publish
@@ -21,8 +20,6 @@ from .retention import take_off_the_list
 from .sentinel import read_mark
 from .snapshot import Snapshot
 from .store import Index
-
-_GOING_BACK = PublishSettings(gate=GateSettings(max_loss=1.0))  # fewer items than now are what is wanted
 
 
 def publish_generation(index: Index, lease: Lease, name: str, settings: PublishSettings | None = None) -> Snapshot:
@@ -38,7 +35,9 @@ def publish_generation(index: Index, lease: Lease, name: str, settings: PublishS
     return publish(committer, None if last is None else last.checkpoint_uri, settings=settings)
 
 
-def roll_back(index: Index, lease: Lease, snapshot_id: str | None = None) -> Snapshot:
+def roll_back(
+    index: Index, lease: Lease, snapshot_id: str | None = None, settings: PublishSettings | None = None
+) -> Snapshot:
     """Serve an earlier snapshot again, and go on from there: what its generation got since is undone.
 
     Readers switch by one row. The tables are taken back as well, since the next ingestion would otherwise bring back
@@ -48,6 +47,7 @@ def roll_back(index: Index, lease: Lease, snapshot_id: str | None = None) -> Sna
         index: of the snapshot.
         lease: held.
         snapshot_id: None = the one before the published one.
+        settings: of upkeep, gate and retention; any number of items may go.
 
     Raises:
         StoreError: there is no such snapshot any more, or none before the published one.
@@ -70,7 +70,10 @@ def roll_back(index: Index, lease: Lease, snapshot_id: str | None = None) -> Sna
             lease.check()
             dataset.restore()
         committer = Committer(index, generation, lease)
-    return publish(committer, target.checkpoint_uri, fresh_at=target.fresh_at, settings=_GOING_BACK)
+    settings = settings or PublishSettings()
+    gate = settings.gate.model_copy(update={"max_loss": 1.0})  # fewer items than now are what is wanted
+    settings = settings.model_copy(update={"gate": gate})
+    return publish(committer, target.checkpoint_uri, fresh_at=target.fresh_at, settings=settings)
 
 
 def retire_generation(index: Index, lease: Lease, name: str) -> None:

@@ -22,12 +22,15 @@ class Run:
     Args:
         recipe: its file.
         seed: of the training.
-        folder: of `duet train`; the evaluation lies in ``evaluation`` in it, what the commands print in ``sweep.log``.
+        folder: of `duet train`; the evaluation lies in ``evaluation-SPLIT`` in it, what the commands print in
+            ``sweep.log``.
+        split: that is evaluated.
     """
 
     recipe: Path
     seed: int
     folder: Path
+    split: str
 
     @property
     def name(self) -> str:
@@ -37,7 +40,7 @@ class Run:
     @property
     def evaluation(self) -> Path:
         """What `duet evaluate compare` takes."""
-        return self.folder / "evaluation"
+        return self.folder / f"evaluation-{self.split}"
 
     @property
     def finished(self) -> bool:
@@ -67,7 +70,7 @@ def plan(settings: SweepSettings) -> list[Run]:
         raise DuetError(f"--baseline {baseline}: no such recipe; there are {', '.join(recipes)}")
     ordered = sorted(recipes, key=lambda name: name != baseline)
     return [
-        Run(recipes[name], seed, settings.out / f"{name}-{seed}")
+        Run(recipes[name], seed, settings.out / f"{name}-{seed}", settings.split)
         for seed in dict.fromkeys(settings.seeds)
         for name in ordered
     ]

@@ -232,6 +232,7 @@ def test_freshness_and_checks_are_said(committer: Committer) -> None:
     snapshot = publish(committer, fresh_at=now)
     assert Index.open(committer.index.uri).latest() == snapshot
     assert snapshot.fresh_at == now and snapshot.checks["checked items"] == 30
+    assert snapshot.checks.keys() == {"loss", "checked items", "norm"}, "what is not measured is not said"
     committer.commit([receipt(committer, upserts={"one": Item(1)}, deletes=["i0"])])
     snapshot = publish(committer)
     assert snapshot.fresh_at is None and snapshot.checks["checked items"] == 2

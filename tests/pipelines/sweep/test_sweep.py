@@ -63,7 +63,7 @@ def test_commands_are_what_a_user_would_give(tmp_path: Path, recipes: Path) -> N
     folder, data = tmp_path / "out" / "classifier-2", "--manifest items.parquet --roots a b"
     assert [" ".join(command) for command in commands(run, settings)] == [
         f"train --recipe {recipes}/classifier.toml {data} --out {folder} --seed 2 --threads 1",
-        f"evaluate --checkpoint {folder}/checkpoint {data} --split val --out {folder}/evaluation",
+        f"evaluate --checkpoint {folder}/checkpoint {data} --split val --out {folder}/evaluation-val",
     ]
 
 
