@@ -1,4 +1,4 @@
-"""Upkeep: fragments, indices and old versions of a generation's tables stay few, whatever is committed.
+"""Upkeep: fragments and parts of indices of a generation's tables stay few, whatever is committed.
 
 Fragments are merged as in a log-structured tree. New ones stand at the end, and once there are too many, the last ones
 become one, with those before them that are no larger than all behind them together. So there are about log₂ N beside

@@ -1,7 +1,7 @@
 """The vector index of a table: when it is built, extended and trained anew, and how it is asked.
 
 IVF with RaBitQ codes: it is extended and merged in a tenth of the time of an HNSW graph, and the nearest candidates are
-compared again by their stored vectors. Measured in design 4 and `benchmarks`.
+compared again by their stored vectors.
 """
 
 from __future__ import annotations
@@ -61,7 +61,6 @@ def nearest(
     count: int,
     *,
     where: pc.Expression | None = None,
-    columns: tuple[str, ...] = ("item_id",),
     exact: bool = False,
 ) -> pa.Table:
     """The rows with the greatest dot products, best first, with ``_distance`` = 1 − product.
@@ -71,7 +70,6 @@ def nearest(
         query: D, finite and not zero (Lance answers others with nothing).
         count: rows wanted.
         where: of these rows only.
-        columns: to read.
         exact: scan all rows.
     """
     wanted: dict[str, Any] = {"column": "embedding", "q": query, "k": count, "metric": "dot", "use_index": not exact}
@@ -82,4 +80,4 @@ def nearest(
             "maximum_nprobes": _MOST_PARTITIONS,
             "refine_factor": _REFINE,
         }
-    return dataset.to_table(columns=[*columns, "_distance"], nearest=wanted, filter=where, prefilter=where is not None)
+    return dataset.to_table(columns=["item_id", "_distance"], nearest=wanted, filter=where, prefilter=where is not None)
