@@ -26,6 +26,7 @@ from .contact_sheet import Group, draw_sheet, save_sheet
 from .embedded import Embedded, embed
 from .examples import manipulation_examples, retrieval_examples
 from .expected import main as chance
+from .generations.command import main as generations
 from .items import open_items
 from .manipulation import evaluate_manipulation
 from .multilabel import evaluate_multilabel
@@ -39,12 +40,14 @@ from .sensitivity import Sensitivity, evaluate_sensitivity
 from .settings import EvaluateSettings
 from .triplets import TripletAccuracy, draw_triplets, evaluate_triplets, read_triplets
 
+_SUBCOMMANDS = {"compare": compare, "chance": chance, "generations": generations}
+
 
 @command("duet evaluate", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate, print the tables, and say where the report lies; or, with ``compare`` or ``chance`` first, do that."""
+    """Evaluate, print the tables, and say where the report lies; or do what the first argument names."""
     argv = sys.argv[1:] if argv is None else list(argv)
-    for name, subcommand in (("compare", compare), ("chance", chance)):
+    for name, subcommand in _SUBCOMMANDS.items():
         if argv[:1] == [name]:
             return subcommand(argv[1:])
     settings = parse_settings(EvaluateSettings, argv, "duet evaluate")

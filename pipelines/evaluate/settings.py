@@ -130,8 +130,9 @@ class ChanceSettings(Settings):
 class EvaluateSettings(Settings):
     """Measure how well an encoder retrieves: checkpoint + labelled manifest -> figures, tables, contact sheets.
 
-    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side, and `duet evaluate chance`
-    tells what a random ranking scores; see their --help.
+    `duet evaluate compare RUN RUN … --out FOLDER` puts several evaluations side by side, `duet evaluate generations
+    --index INDEX --out FOLDER` the generations of an index, and `duet evaluate chance` tells what a random ranking
+    scores; see their --help.
     """
 
     checkpoint: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyarrow.compute as pc
 
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     systems = join_seeds(runs, each=settings.each)
     parts = compare(systems, settings)
     classes, theirs = per_class(systems), _published(runs[0], settings)
-    tables = _tables(parts, settings, theirs)
+    tables = tables_of(parts, settings, theirs)
     pairs, curves = co_occurring(systems), threshold_curves(systems)
     tables += [pairs_table(one) for one in pairs]
     if classes is not None:
@@ -70,16 +71,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DuetError, OSError) as error:  # pictures may have gone where figures are still there
         facts.append(f"no contact sheets: {error}")
         print(facts[-1], file=sys.stderr)
-    write_text(settings.out / "compare.csv", csv_text(parts, theirs, [*pair_rows(pairs), *threshold_rows(curves)]))
-    lines = [*(f"- {fact}" for fact in facts), "- curves and pictures: compare.html"]
-    write_text(settings.out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
-    write_text(settings.out / "compare.html", page(facts, tables, _charts(systems, classes, curves), sheets))
-    show(tables)
-    print(f"page: {settings.out / 'compare.html'}; tables: {settings.out / 'compare.md'}, compare.csv")
+    rows = csv_text(parts, theirs, [*pair_rows(pairs), *threshold_rows(curves)])
+    write_comparison(settings.out, facts, tables, charts_of(systems, classes, curves), sheets, rows)
     return 0
 
 
-def _tables(parts: Sequence[TaskComparison], settings: CompareSettings, theirs: Sequence[Published]) -> list[Table]:
+def write_comparison(
+    out: Path,
+    facts: Sequence[str],
+    tables: Sequence[Table],
+    charts: Sequence[Picture],
+    sheets: Sequence[Picture],
+    rows: str,
+) -> None:
+    """Write compare.csv (its text: `rows`), compare.md and compare.html into a folder, and print the tables."""
+    write_text(out / "compare.csv", rows)
+    lines = [*(f"- {fact}" for fact in facts), "- curves and pictures: compare.html"]
+    write_text(out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
+    write_text(out / "compare.html", page(facts, tables, charts, sheets))
+    show(tables)
+    print(f"page: {out / 'compare.html'}; tables: {out / 'compare.md'}, compare.csv")
+
+
+def tables_of(
+    parts: Sequence[TaskComparison], settings: CompareSettings, theirs: Sequence[Published] = ()
+) -> list[Table]:
+    """The means of each task, and the differences from the first system."""
     tables = []
     for part in parts:
         tables.append(means_table(part, settings.level, theirs))
@@ -89,9 +106,10 @@ def _tables(parts: Sequence[TaskComparison], settings: CompareSettings, theirs: 
     return tables
 
 
-def _charts(
+def charts_of(
     systems: Sequence[System], classes: ClassFigures | None, curves: Sequence[ThresholdCurves]
 ) -> list[Picture]:
+    """The charts of a comparison that there is something to draw for."""
     scatters = None if classes is None else draw_scatters(classes, [system.name for system in systems])
     charts = [
         ("MAP@K and Recall@K", _CURVES, draw_curves(systems)),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,7 @@ from ..items import open_items
 from ..metrics import Floats
 from ..neighbours import FILE, read_neighbours
 from ..query_table import of_task
+from ..roles import Labelled
 from ..sampling import sample
 from .page import Picture
 from .runs import Run, System
@@ -33,6 +36,34 @@ _NOTE = (
     "Each query (blue) with the nearest items of every system, best first: green carries what is asked for, red does "
     "not; below each what it is labelled with. Of a system with several runs, its first"
 )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one system found.
+
+    Attributes:
+        name: of the system.
+        queries: Q queries of retrieval (`..query_table`), with their scores.
+        neighbours: what each of them found (`..neighbours`), in their order.
+    """
+
+    name: str
+    queries: pa.Table
+    neighbours: pa.Table
+
+    @property
+    def scores(self) -> Floats:
+        """Q, AP@all."""
+        return np.asarray(self.queries[_MEASURE].to_numpy(), np.float64)
+
+
+class Pictured(Labelled, Protocol):
+    """Items that can be shown: a `pipelines.data.item_store.ItemStore`, say."""
+
+    def image(self, item: int, /) -> bytes:
+        """A picture, encoded."""
+        ...
 
 
 def draw_sheets(systems: Sequence[System], number: int, seed: int) -> list[Picture]:
@@ -48,54 +79,75 @@ def draw_sheets(systems: Sequence[System], number: int, seed: int) -> list[Pictu
     """
     runs = [system.runs[0] for system in systems]
     tables = [of_task(run.queries, "retrieval") for run in runs]
-    found = [_neighbours(run, table) for run, table in zip(runs, tables, strict=True)]
-    scores = np.stack([table[_MEASURE].to_numpy() for table in tables])
-    store = _items(runs[0])
-    places = {item_id: item for item, item_id in enumerate(store.item_ids)}
+    shown = [
+        Shown(system.name, table, _neighbours(run, table))
+        for system, run, table in zip(systems, runs, tables, strict=True)
+    ]
+    scores = np.stack([one.scores for one in shown])
+    chosen = choose(tables[0], np.ptp(scores, axis=0), number, seed, DIFFER)
+    return sheets_of(shown, _items(runs[0]), chosen, f"the manifest of {runs[0].folder}")
+
+
+def sheets_of(
+    shown: Sequence[Shown], items: Pictured, chosen: Mapping[str, Sequence[tuple[int, str]]], source: str
+) -> list[Picture]:
+    """A sheet for each attribute.
+
+    Args:
+        shown: systems, which have the same queries.
+        items: all that they found.
+        chosen: by attribute, rows of the queries and why each was chosen (`choose`).
+        source: where the items are from, for the message.
+
+    Raises:
+        DuetError: an item is not there any more.
+    """
+    places = {item_id: item for item, item_id in enumerate(items.item_ids)}
 
     def cell(item_id: str, hit: bool | None, n: int) -> Cell:
         if item_id not in places:
-            raise DuetError(f"item {item_id!r} of {runs[0].folder} is not in the manifest any more")
-        return Cell(places[item_id], hit, labels(store, places[item_id], n))
+            raise DuetError(f"item {item_id!r} is not in {source} any more")
+        return Cell(places[item_id], hit, labels(items, places[item_id], n))
 
     def group(query: int, why: str) -> Group:
-        attribute, item_id, asked = (tables[0][name][query].as_py() for name in _ASKED)
-        n = store.taxonomy.position(attribute)
+        attribute, item_id, asked = (shown[0].queries[name][query].as_py() for name in _ASKED)
+        n = items.taxonomy.position(attribute)
         own = cell(item_id, None, n)
         rows = []
-        for system, table, score in zip(systems, found, scores[:, query], strict=True):
-            nearest = zip(table["nearest"][query].as_py(), table["hit"][query].as_py(), strict=True)
-            caption = f"{system.name}\nAP@all {100 * score:.1f} %"
-            rows.append(Row(caption, own, tuple(cell(one, hit, n) for one, hit in nearest)))
+        for one in shown:
+            found = one.neighbours.slice(query, 1).to_pylist()[0]
+            nearest = zip(found["nearest"], found["hit"], strict=True)
+            caption = f"{one.name}\nAP@all {100 * one.scores[query]:.1f} %"
+            rows.append(Row(caption, own, tuple(cell(other, hit, n) for other, hit in nearest)))
         return Group(f"{attribute}: {asked or own.text} — {item_id}, {why}", tuple(rows))
 
     pictures = []
-    for attribute, chosen in choose(tables[0], scores, number, seed).items():
-        sheet = draw_sheet([group(*one) for one in chosen], lambda item: decode(store.image(item)))
+    for attribute, queries in chosen.items():
+        sheet = draw_sheet([group(*one) for one in queries], lambda item: decode(items.image(item)))
         pictures.append(Picture(f"Contact sheet: {attribute}", _NOTE, _jpeg(sheet), "jpeg"))
     return pictures
 
 
-def choose(table: pa.Table, scores: Floats, number: int, seed: int) -> dict[str, list[tuple[int, str]]]:
+def choose(table: pa.Table, gap: Floats, number: int, seed: int, why: str) -> dict[str, list[tuple[int, str]]]:
     """Queries of each attribute to which something is relevant: (row, why it was chosen).
 
     Args:
         table: Q queries of retrieval.
-        scores: S×Q, of S systems.
-        number: see `draw_sheets`.
+        gap: Q; those with the greatest are chosen, of those above 0.
+        number: of queries drawn at random, and at most as many by their gap.
         seed: of the draw.
+        why: what is said of the latter.
     """
     attributes = np.asarray(table["attribute"].to_pylist(), dtype=object)
     possible = table["relevant"].to_numpy() > 0
-    spread = scores.max(0) - scores.min(0)
     result: dict[str, list[tuple[int, str]]] = {}
     for attribute in dict.fromkeys(attributes[possible].tolist()):
         rows = np.flatnonzero((attributes == attribute) & possible)
         drawn = rows[sample(len(rows), number, seed)]
         rest = np.setdiff1d(rows, drawn)
-        rest = rest[spread[rest] > 0]
-        most = rest[np.argsort(-spread[rest], kind="stable")[:number]]
-        result[attribute] = [(row, DRAWN) for row in drawn.tolist()] + [(row, DIFFER) for row in most.tolist()]
+        rest = rest[gap[rest] > 0]
+        most = rest[np.argsort(-gap[rest], kind="stable")[:number]]
+        result[attribute] = [(row, DRAWN) for row in drawn.tolist()] + [(row, why) for row in most.tolist()]
     return result
 
 

@@ -39,15 +39,16 @@ def test_queries_are_drawn_and_those_that_differ_most() -> None:
     scores = rng.random((3, 50))
     scores[:, 30:] = 0.5  # of print, the systems are equal
     relevant = table["relevant"].to_numpy()
-    chosen = choose(table, scores, 4, 0)
-    assert choose(table, scores, 4, 0) == chosen != choose(table, scores, 4, 1)
+    gap = np.ptp(scores, axis=0)
+    chosen = choose(table, gap, 4, 0, DIFFER)
+    assert choose(table, gap, 4, 0, DIFFER) == chosen != choose(table, gap, 4, 1, DIFFER)
     assert [why for _, why in chosen["collar"]] == [DRAWN] * 4 + [DIFFER] * 4
     assert [why for _, why in chosen["print"]] == [DRAWN] * 4
     rows = [row for row, _ in chosen["collar"]]
     assert len(set(rows)) == 8 and max(rows) < 30 and all(relevant[row] > 0 for row in rows)
     spread = {row: np.ptp(scores[:, row]) for row in range(30) if relevant[row] > 0 and row not in rows[:4]}
     assert rows[4:] == sorted(spread, key=lambda row: -spread[row])[:4]
-    assert len(choose(table, scores, 100, 0)["print"]) == np.count_nonzero(relevant[30:])
+    assert len(choose(table, gap, 100, 0, DIFFER)["print"]) == np.count_nonzero(relevant[30:])
 
 
 def test_each_system_shows_its_own_nearest_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +109,7 @@ def test_what_is_gone_is_said(tmp_path: Path) -> None:
     save_neighbours(table, folder)
     manifest = tmp_path / "items.parquet"
     pq.write_table(pq.read_table(manifest).slice(0, 5), manifest)
-    with pytest.raises(DuetError, match=r"item 'item \d+' of .*m3net is not in the manifest any more"):
+    with pytest.raises(DuetError, match=r"item 'item \d+' is not in the manifest of .*m3net any more"):
         draw_sheets(systems, 1, 0)
     manifest.unlink()
     with pytest.raises(DuetError, match=r"items\.parquet"):
