@@ -58,6 +58,7 @@ class Lease:
 
     Attributes:
         token: of this holder, 32 hex digits.
+        inherited: whether the holder before never gave it back: it was killed, and may have left files behind.
 
     Raises:
         StoreError: on entering, if another process holds it; names the process.
@@ -66,13 +67,16 @@ class Lease:
     def __init__(self, uri: str) -> None:
         self._index, self._uri = uri, f"{uri}/lease.lance"
         self.token = uuid.uuid4().hex
+        self.inherited = False
         self._stop = threading.Event()
         self._beats = threading.Thread(target=self._keep, name="duet-lease", daemon=True)
 
     def __enter__(self) -> Lease:
         create_dataset(self._uri, _row(""))
         try:
-            _swap(self._free(), _row(self.token))
+            dataset = self._free()
+            self.inherited = bool(_read(dataset)["token"])
+            _swap(dataset, _row(self.token))
         except CommitConflictError as error:
             raise StoreError(
                 f"another process just took the index {self._index}; wait until it has finished"

@@ -37,7 +37,7 @@ def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]
     """Retire old snapshots, if there are enough of them, and remove what only they read; the ids of those retired.
 
     Versions that belong to no snapshot go, too; the latest of each table stays, published or not. Files that were
-    written and never committed stay for seven days (`remove_orphans` takes them at once).
+    written and never committed stay for seven days, unless a run was killed: the next begins with `remove_orphans`.
 
     Raises:
         StoreError: another process has taken over.

@@ -22,7 +22,7 @@ from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
-from pipelines.index.retention import clean
+from pipelines.index.retention import clean, remove_orphans
 from pipelines.index.store import Index, index_uri
 from pipelines.index.upkeep import maintain
 
@@ -81,6 +81,8 @@ def _run_generation(
     metadata = tuple(manifest.schema.field(name) for name in manifest.metadata)
     generation = index.create_generation(checkpoint, target.folder, metadata)
     committer = Committer(index, generation, lease)
+    if lease.inherited:
+        remove_orphans(committer)  # while no worker of this run writes yet
     pinned = committer.pin([ITEMS, DEAD_LETTERS])
     pending = Pending(
         manifest,

@@ -52,13 +52,15 @@ def test_a_second_writer_is_told_who_writes_and_takes_over_when_it_is_killed(ind
         other.stdout.close()
     with Lease(index.uri) as lease:
         lease.check()
+        assert lease.inherited
 
 
 def test_it_is_given_back(index: Index) -> None:
-    with Lease(index.uri):
+    with Lease(index.uri) as first:
         pass
     with Lease(index.uri) as lease:
         lease.check()
+    assert not first.inherited and not lease.inherited
 
 
 def test_one_process_cannot_hold_it_twice(index: Index) -> None:

@@ -96,10 +96,12 @@ def test_the_driver_is_killed_at_random_commits(tmp_path: Path, checkpoint: Path
         assert before is not None and latest is not None and latest.items >= before.items
         assert Index.open(uri).reader(latest).items().num_rows == latest.items, "a snapshot is always whole"
     kept = committed(uri)
+    assert orphans(uri), "killed runs leave files behind"
     summary = run_ingest(settings.model_copy(update={"manifest": [path]}))
     assert summary.unchanged + summary.new + summary.changed == len(wanted)
     assert summary.new == len(wanted) - kept, "what was committed was not encoded again"
     oracle.check(Index.open(uri), wanted)
+    assert not orphans(uri)
 
 
 def test_a_worker_is_killed(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:
@@ -137,6 +139,19 @@ def test_a_worker_is_killed(tmp_path: Path, checkpoint: Path, oracle: Oracle) ->
 def test_rounds_of_changes_that_are_killed(tmp_path: Path) -> None:
     """Few here; `python -m tests.pipelines.ingest.kill_loop` has as many as one likes."""
     assert run(rounds=3, seed=1, folder=tmp_path, ray_share=0)["driver"] > 0
+
+
+def orphans(uri: Path) -> set[Path]:
+    """Files of the generation's tables that no version has."""
+    index, left = Index.open(uri), set[Path]()
+    (generation,) = index.generations()
+    for table in generation.committed_tables:
+        folder = Path(index.table_uri(table, generation.name)) / "data"
+        left |= set(folder.iterdir())
+        for version in index.dataset(table, generation.name).versions():
+            for fragment in index.dataset(table, generation.name, version["version"]).get_fragments():
+                left -= {folder / file.path for file in fragment.data_files()}
+    return left
 
 
 def workers() -> Iterator[int]:
