@@ -1,4 +1,4 @@
-"""What all tests share: one Ray, the real pictures, and one thread per process."""
+"""What all tests share: one Ray, one S3, the real pictures, and one thread per process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from .s3 import S3, serve_s3
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,13 +40,29 @@ def test_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[None]:
+def ray_session(s3_server: S3) -> Iterator[None]:
     """One Ray for all tests: four logical CPUs, whatever the machine has, since two are taken by a single actor pool.
 
-    Workers import the house's packages and the tests from the repository root, with a thread each.
+    Workers import the house's packages and the tests from the repository root, with a thread each, and find `s3`.
     """
     from cluster.runtime import RaySettings, runtime
 
     os.environ.pop("RAY_ADDRESS", None)  # never another's Ray
+    os.environ.update(s3_server.environment)
     with runtime(RaySettings(cpus=4, object_store_mb=315)):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """One S3 server for all tests; take `s3`."""
+    with serve_s3(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> S3:
+    """An S3 server, which the environment names. Its buckets stay until the session ends: name your own."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server

@@ -9,8 +9,7 @@ import pytest
 
 from pipelines.data.files import find_sources
 from pipelines.errors import ManifestError
-
-from .s3_server import serve_s3
+from tests.s3 import S3
 
 
 @pytest.fixture
@@ -73,24 +72,17 @@ def test_no_path_at_all() -> None:
         find_sources([])
 
 
-def test_s3(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    objects = {
-        f"files/{name}": b"1" for name in ("a/1.csv", "a/2.csv", "a/10.csv", "a/b/3.csv", "a/p.jpg", "c/4.jsonl")
-    }
-    with serve_s3(objects) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+def test_s3(s3: S3) -> None:
+    s3.put({f"files/{name}": b"1" for name in ("a/1.csv", "a/2.csv", "a/10.csv", "a/b/3.csv", "a/p.jpg", "c/4.jsonl")})
 
-        def found(path: str) -> list[str]:
-            return [source.path.removeprefix("s3://files/") for source in find_sources([path])]
+    def found(path: str) -> list[str]:
+        return [source.path.removeprefix("s3://files/") for source in find_sources([path])]
 
-        assert found("s3://files/a") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
-        assert found("s3://files/a/2.csv") == ["a/2.csv"]
-        assert found("s3://files/a/?.csv") == ["a/1.csv", "a/2.csv"]
-        assert found("s3://files/a/[!1]*.csv") == ["a/2.csv"]
-        assert found("s3://files/**/*.csv") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
-        for path in ("s3://files/none.csv", "s3://files/*.csv", "s3://files/a/p.jpg"):
-            with pytest.raises(ManifestError, match="s3://files"):
-                find_sources([path])
+    assert found("s3://files/a") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
+    assert found("s3://files/a/2.csv") == ["a/2.csv"]
+    assert found("s3://files/a/?.csv") == ["a/1.csv", "a/2.csv"]
+    assert found("s3://files/a/[!1]*.csv") == ["a/2.csv"]
+    assert found("s3://files/**/*.csv") == ["a/1.csv", "a/10.csv", "a/2.csv", "a/b/3.csv"]
+    for path in ("s3://files/none.csv", "s3://files/*.csv", "s3://files/a/p.jpg"):
+        with pytest.raises(ManifestError, match="s3://files"):
+            find_sources([path])

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from model.errors import ImageError
 from pipelines.data.images import ImageLimits, read_image
 from pipelines.data.locations import find_image
-
-from .s3_server import serve_s3
+from tests.s3 import S3
 
 
 @pytest.fixture(scope="module")
@@ -135,18 +134,14 @@ def test_what_cannot_be_looked_for_is_not_said_to_be_missing(tree: Path) -> None
     assert code("x" * 300, tree / "root") == "NOT_FOUND"
 
 
-def test_s3(monkeypatch: pytest.MonkeyPatch, tree: Path) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with serve_s3({"pics/a/p 1.jpg": b"one", "pics/ab/q.jpg": b"two", "private/x.jpg": b"x"}) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        roots = [str(tree / "root"), "s3://pics/a/"]
-        assert read_image("s3://pics/a/p 1.jpg", roots) == b"one"
-        assert read_image("p 1.jpg", roots) == b"one"
-        assert read_image("a.jpg", roots) == b"a"
-        assert code("s3://pics/ab/q.jpg", *roots) == "OUTSIDE_ROOTS"
-        assert code("s3://private/x.jpg", *roots) == "OUTSIDE_ROOTS"
-        assert code("s3://pics/a/../ab/q.jpg", *roots) == "OUTSIDE_ROOTS"
-        assert code("s3://pics/a/none.jpg", *roots) == "NOT_FOUND"
-        assert code("none.jpg", *roots) == "NOT_FOUND"
+def test_s3(s3: S3, tree: Path) -> None:
+    s3.put({"pics/a/p 1.jpg": b"one", "pics/ab/q.jpg": b"two", "private/x.jpg": b"x"})
+    roots = [str(tree / "root"), "s3://pics/a/"]
+    assert read_image("s3://pics/a/p 1.jpg", roots) == b"one"
+    assert read_image("p 1.jpg", roots) == b"one"
+    assert read_image("a.jpg", roots) == b"a"
+    assert code("s3://pics/ab/q.jpg", *roots) == "OUTSIDE_ROOTS"
+    assert code("s3://private/x.jpg", *roots) == "OUTSIDE_ROOTS"
+    assert code("s3://pics/a/../ab/q.jpg", *roots) == "OUTSIDE_ROOTS"
+    assert code("s3://pics/a/none.jpg", *roots) == "NOT_FOUND"
+    assert code("none.jpg", *roots) == "NOT_FOUND"

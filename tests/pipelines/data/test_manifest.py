@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from model.errors import ImageError
 from pipelines.data.manifest import Manifest, row_image, row_labels
 from pipelines.errors import ManifestError
+from tests.s3 import S3
 
 from .pictures import peak_growth, picture, write_parquet
-from .s3_server import serve_s3
 
 PNG = picture()
 
@@ -213,19 +213,13 @@ def test_pandas_types_are_read_as_they_are_meant(tmp_path: Path) -> None:
     assert (second["brand"], second["stock"], second["when"], second["collar"]) == (None, None, None, [])
 
 
-def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "key")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+def test_s3(tmp_path: Path, s3: S3) -> None:
     data = Path(write_parquet(tmp_path / "x.parquet", {"item_id": ["a"], "image": [PNG]})).read_bytes()
     line = json.dumps({"item_id": "b", "image_uri": "s3://manifests/pics/b.png"}).encode()
-    with serve_s3(
-        {"manifests/m/1.parquet": data, "manifests/m/2.jsonl": line, "manifests/pics/b.png": PNG}
-    ) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        manifest = Manifest.open(["s3://manifests/m"], roots=["s3://manifests/pics"])
-        assert manifest.count() == 2
-        assert [row_image(row, manifest.roots) for row in rows_of(manifest)] == [PNG, PNG]
+    s3.put({"manifests/m/1.parquet": data, "manifests/m/2.jsonl": line, "manifests/pics/b.png": PNG})
+    manifest = Manifest.open(["s3://manifests/m"], roots=["s3://manifests/pics"])
+    assert manifest.count() == 2
+    assert [row_image(row, manifest.roots) for row in rows_of(manifest)] == [PNG, PNG]
 
 
 def test_real_pictures(test_data: Path) -> None:
