@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("duet", "training", "ingestion", "embedding", "retrieval")
+NAMES = ("duet", "training", "ingestion", "writing", "embedding", "retrieval")
 
 
 def main() -> int:

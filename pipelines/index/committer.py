@@ -1,9 +1,9 @@
 """The committer: receipts -> one atomic commit per table, exactly once (design 4).
 
 A commit of several tables is not atomic, so their order and the sentinel make it so: every table gets the same mark,
-``items`` last. What ``items`` says holds; a table whose mark is another was changed by a commit that never ended, and
-`Committer` takes it back to the version that has the mark of ``items`` before it does anything else. The chunks of that
-commit are still pending by the ledger, so the next run embeds them again.
+``items`` after all others. What ``items`` says holds; a table whose mark is another was changed by a commit that never
+ended, and `Committer` takes it back to the version that has the mark of ``items`` before it does anything else. The
+chunks of that commit are still pending by the ledger, so the next run embeds them again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lance.commit import CommitConflictError
 
 from pipelines.errors import StoreError
 
-from .datasets import delete_rows, read_fragments, write_rows
+from .datasets import beside, delete_rows, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
 from .naming import DEAD_LETTERS, ITEMS
@@ -49,6 +49,8 @@ class Committer:
     def __init__(self, index: Index, generation: Generation, lease: Lease) -> None:
         self.index, self.generation, self.lease = index, generation, lease
         self._datasets = {table: index.dataset(table, generation.name) for table in generation.committed_tables}
+        # The fragment that has nothing but the sentinel, where this committer wrote the last one.
+        self._sentinels: dict[str, int] = {}
         self.mark = read_mark(self._datasets[ITEMS])
         for table in generation.committed_tables:
             self._recover(table)
@@ -85,12 +87,22 @@ class Committer:
             raise StoreError("an item_id is empty or begins with a control character; those are kept for the sentinel")
         assert len(set(changed)) == len(changed), "an id in two receipts"
         mark = new_mark(max(self.sequence, *(receipt.sequence for receipt in receipts)))
-        for table in self.generation.committed_tables:
-            gone = {ITEMS: [*replaced, *relabelled], DEAD_LETTERS: changed}.get(table, replaced)
+        # The ledger tells which of the ids have rows, in any table: mostly none, and then nothing is looked for there.
+        known = self._known([*replaced, *relabelled])
+        old = [item_id for item_id in replaced if item_id in known]
+        gone = {ITEMS: [*old, *(item_id for item_id in relabelled if item_id in known)]}
+        if self._datasets[DEAD_LETTERS].count_rows() > 1:
+            gone[DEAD_LETTERS] = changed
+
+        def commit_table(table: str) -> None:
             new = [text for receipt in receipts for text in receipt.fragments.get(table, ())]
             if table == DEAD_LETTERS:
                 new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
-            self._commit_table(table, gone, new, mark)
+            self._commit_table(table, gone.get(table, [] if table == DEAD_LETTERS else old), new, mark)
+
+        # Beside each other, since each is mostly waiting for the store; ``items``, which decides, when all are through.
+        beside(commit_table, self.generation.committed_tables[:-1])
+        commit_table(ITEMS)
         self.mark = mark
         if self.changed is not None:
             self.changed.update(replaced, relabelled)
@@ -121,17 +133,27 @@ class Committer:
         for table in self.generation.committed_tables:
             self._reopen(table)
 
+    def _known(self, item_ids: Sequence[str]) -> set[str]:
+        """Which of these ids stand in the ledger."""
+        found = self._datasets[ITEMS].to_table(columns=["item_id"], filter=is_one_of("item_id", item_ids))
+        return set(found["item_id"].to_pylist())
+
     def _commit_table(self, table: str, gone: Sequence[str], new: Sequence[str], mark: str) -> None:
         for _ in range(_ATTEMPTS):
-            dataset = self._datasets[table]
-            removed, updated = delete_rows(dataset, IS_SENTINEL | is_one_of("item_id", gone))
+            dataset, own = self._datasets[table], self._sentinels.get(table)
+            if own is None or gone:
+                removed, updated = delete_rows(dataset, IS_SENTINEL | is_one_of("item_id", gone))
+            else:
+                removed, updated = [own], []
             operation = lance.LanceOperation.Update(
                 removed_fragment_ids=removed,
                 updated_fragments=updated,
                 new_fragments=read_fragments([*new, *write_rows(dataset, sentinel_row(dataset.schema, mark))]),
             )
             try:
-                self._datasets[table] = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+                committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+                self._datasets[table] = committed
+                self._sentinels[table] = max(fragment.fragment_id for fragment in committed.get_fragments())
                 return
             except CommitConflictError:
                 self.lease.check()
@@ -147,6 +169,7 @@ class Committer:
                 "Stop it and run this command again: it repairs the table first"
             )
         self._datasets[table] = dataset
+        self._sentinels.pop(table, None)
 
     def _is_published(self) -> bool:
         """Whether the last snapshot of the generation has all that is committed."""

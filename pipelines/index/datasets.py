@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import lance
 import numpy as np
@@ -15,6 +17,10 @@ from lance.fragment import FragmentMetadata, write_fragments
 
 from pipelines.errors import StoreError
 
+Fragments = tuple[str, ...]  # descriptions of fragments that belong to no version yet, JSON
+Result = TypeVar("Result")
+
+_BESIDE = 8  # tables at once
 _RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+$")  # Lance ends its messages in its own source line
 
 
@@ -59,11 +65,27 @@ def create_dataset(uri: str, rows: pa.Table) -> None:
             raise StoreError(f"{uri} cannot be written: {_first_line(error)}") from error
 
 
-def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> tuple[str, ...]:
+def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> Fragments:
     """Write rows as fragments that belong to no version yet -> their descriptions (JSON), for a `Receipt`."""
     if rows.num_rows == 0:
         return ()
     return tuple(json.dumps(f.to_json()) for f in write_fragments(rows, dataset, schema=dataset.schema))
+
+
+def write_tables(datasets: Mapping[str, lance.LanceDataset], tables: Mapping[str, pa.Table]) -> dict[str, Fragments]:
+    """`write_rows` of several tables, beside each other -> their descriptions, by table."""
+    written = beside(lambda table: write_rows(datasets[table], tables[table]), list(tables))
+    return dict(zip(tables, written, strict=True))
+
+
+def beside(run: Callable[[str], Result], tables: Sequence[str]) -> list[Result]:
+    """Do something with several tables at once: most of it is waiting for the store.
+
+    Raises:
+        BaseException: the first table's that failed, when all have ended.
+    """
+    with ThreadPoolExecutor(_BESIDE, "tables") as pool:
+        return [future.result() for future in [pool.submit(run, table) for table in tables]]
 
 
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:

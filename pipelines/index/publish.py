@@ -12,7 +12,7 @@ from cluster.settings import Section
 from pipelines.errors import StoreError
 
 from .committer import Committer
-from .datasets import delete_rows, read_fragments, write_rows
+from .datasets import beside, delete_rows, read_fragments, write_rows
 from .gate import Gate, GateSettings
 from .naming import PROTOTYPES
 from .retention import RetentionSettings, retire
@@ -98,8 +98,7 @@ def publish(
         global_width=generation.global_width,
     )
     committer.lease.check()
-    for dataset in datasets.values():
-        _tag(dataset, f"{snapshot.snapshot_id}-v{dataset.version}")
+    beside(lambda table: _tag(datasets[table], f"{snapshot.snapshot_id}-v{versions[table]}"), list(datasets))
     committer.lease.check()
     _append(snapshots, snapshot)
     committer.changed = set()

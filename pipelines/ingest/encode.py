@@ -19,7 +19,7 @@ from model.checkpoint import load_checkpoint
 from model.duet import encode
 from model.errors import ImageError
 from pipelines.errors import CheckpointError
-from pipelines.index.datasets import write_rows
+from pipelines.index.datasets import write_tables
 from pipelines.index.naming import ITEMS
 from pipelines.index.receipt import DeadLetter, Receipt
 from pipelines.index.store import Index
@@ -116,7 +116,7 @@ class EncodeWorker:
         item_ids = pending["item_id"].to_pylist()
         if encoded is not None:
             tables |= embedding_rows(encoded, item_ids, self._checkpoint.taxonomy)
-        fragments = {table: write_rows(self._datasets[table], content) for table, content in tables.items()}
+        fragments = write_tables(self._datasets, tables)
         report.spend("write", time.perf_counter() - began)
         return Receipt(
             sequence,
