@@ -127,11 +127,12 @@ def draw_chunks(taxonomy: Taxonomy, width: int, options: argparse.Namespace) -> 
             None,
         )
         ids = [f"item-{number:09d}" for number in range(start, start + count)]
-        chunks.append({**embedding_rows(encoded, ids, taxonomy), ITEMS: _ledger(ids, taxonomy)})
+        chunks.append({**embedding_rows(encoded, ids, taxonomy), ITEMS: ledger_rows(ids, taxonomy)})
     return chunks
 
 
-def _ledger(ids: Sequence[str], taxonomy: Taxonomy) -> pa.Table:
+def ledger_rows(ids: Sequence[str], taxonomy: Taxonomy) -> pa.Table:
+    """Rows of ``items`` without pictures or labels."""
     rows = [{"item_id": item_id, "image_hash": f"{n:064x}", "row_hash": f"{n:064x}"} for n, item_id in enumerate(ids)]
     return pa.Table.from_pylist(rows, schema=items_schema(taxonomy, ()))
 
