@@ -86,7 +86,9 @@ def write_comparison(
 ) -> None:
     """Write compare.csv (its text: `rows`), compare.md and compare.html into a folder, and print the tables."""
     write_text(out / "compare.csv", rows)
-    lines = [*(f"- {fact}" for fact in facts), "- curves and pictures: compare.html"]
+    lines = [f"- {fact}" for fact in facts]
+    if charts or sheets:
+        lines.append("- curves and pictures: compare.html")
     write_text(out / "compare.md", "\n".join(["# Comparison", "", *lines, "", *map(markdown, tables)]))
     write_text(out / "compare.html", page(facts, tables, charts, sheets))
     show(tables)

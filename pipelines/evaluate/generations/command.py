@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import lance
+import pyarrow as pa
 import torch
 
 from cluster.command import command
@@ -18,7 +17,7 @@ from pipelines.errors import CheckpointError, DuetError, StoreError
 from pipelines.index.committed import committed_tables
 from pipelines.index.generation import Generation
 from pipelines.index.naming import ITEMS
-from pipelines.index.schema import LIVE, is_one_of
+from pipelines.index.schema import is_one_of
 from pipelines.index.store import Index
 
 from ..compare.classes import per_class
@@ -35,125 +34,159 @@ from ..neighbours import neighbour_table
 from ..query_table import query_table
 from ..report import DENOMINATORS, RELEVANCE
 from ..retrieval import evaluate_retrieval
+from ..settings import RetrievalSettings
 from ..tables import Table
-from .common import CommonItems, common_taxonomy, draw_items, read_labels
-from .overlap import measure_overlap, overlap_table
+from .common import CommonItems, CommonTaxonomy, common_taxonomy, draw_items, read_labels, read_ledger
+from .overlap import Overlap, measure_overlap, overlap_rows, overlap_table
 from .regressions import worse_classes, worse_queries
 from .settings import GenerationsSettings
 from .stored import read_embedded
 
 _PROG = "duet evaluate generations"
+_TRIES = 3  # to read what an ingestion beside may be cleaning away
+_RETRIEVAL = RetrievalSettings()
 
 
 @dataclass(frozen=True)
 class _Opened:
-    """A generation, as it is committed, and its encoder."""
+    """A generation, its encoder and where that lies, and the generation's name in tables."""
 
     generation: Generation
     encoder: Encoder
-    datasets: dict[str, lance.LanceDataset]
+    checkpoint_uri: str
     name: str
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Items that all generations hold, as each stores them."""
+
+    items: CommonItems
+    embedded: list[Embedded]
+    in_common: int
+    sizes: list[int]
 
 
 @command(_PROG, DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare, print the tables, and say where the reports lie."""
     settings = parse_settings(GenerationsSettings, argv, _PROG)
-    opened = _open(settings)
+    index = Index.open(settings.index)
+    opened = _open(index, settings.generations)
+    common = common_taxonomy([one.generation.taxonomy for one in opened])
+    if common is None:
+        raise StoreError("the generations have no attribute in common with a class that all of them know")
     make_folder(settings.out)
     settings.save(settings.out / "settings.json")
-    taxonomy, left_out = common_taxonomy([one.generation.taxonomy for one in opened])
-    if taxonomy is None:
-        raise StoreError(f"the generations have no attribute in common: {', '.join(left_out)}")
-    ledger, *others = opened
-    columns = [["item_id", "labels"], *([["item_id"]] * len(others))]
-    ledgers = [one.datasets[ITEMS].to_table(columns=c, filter=LIVE) for one, c in zip(opened, columns, strict=True)]
-    ids = draw_items(ledgers, taxonomy, settings.items, settings.seed)
-    if len(ids) < 2:
-        raise StoreError(
-            f"the generations have {len(ids)} items in common; `duet ingest` brings all of them up to date"
-        )
-    wanted = ["item_id", "labels", "thumbnail"]
-    items = read_labels(ledger.datasets[ITEMS].to_table(columns=wanted, filter=is_one_of("item_id", ids)), taxonomy)
-    if items.item_ids != ids:
-        raise StoreError("the index has changed while it was read; run this again")
-    embedded = [read_embedded(one.datasets, one.generation, one.encoder, items) for one in opened]
-    facts = [f"{one.name}: generation {one.generation.name}, {one.generation.checkpoint_uri}" for one in opened]
-    counts = ", ".join(f"{len(rows):,} in {one.name}" for one, rows in zip(opened, ledgers, strict=True))
-    facts.append(f"items: {counts}; {len(items):,} in common are compared, {int(items.known.any(1).sum()):,} labelled")
-    if left_out:
-        facts.append(f"not in common, so not compared: {', '.join(left_out)}")
-    names = [one.name for one in opened]
-    stays = overlap_table(measure_overlap(embedded), taxonomy.names, names)
-    if items.known.any():
-        _compare(settings, opened, embedded, items, facts, stays)
+    read = _read(index, opened, common, settings)
+    names, attributes = [one.name for one in opened], common.taxonomy.names
+    overlap = measure_overlap(read.embedded)
+    tables, charts, sheets = [overlap_table(overlap, attributes, names)], list[Picture](), list[Picture]()
+    facts, rows = _facts(opened, common, read), csv_text([], more=overlap_rows(overlap, attributes, names))
+    if read.items.known.any():
+        tables, charts, sheets, rows = _labelled(settings, names, read, overlap)
     else:
-        facts.append("no item is labelled for an attribute in common: nothing tells which generation is better")
-        write_comparison(settings.out, facts, [stays], [], [], "")
+        facts.append("no item is labelled with a class that is compared: nothing tells which generation is better")
+    write_comparison(settings.out, facts, tables, charts, sheets, rows)
     print(f"to serve another one: duet snapshots publish GENERATION --index {settings.index}")
     return 0
 
 
-def _compare(
-    settings: GenerationsSettings,
-    opened: Sequence[_Opened],
-    embedded: Sequence[Embedded],
-    items: CommonItems,
-    facts: list[str],
-    stays: Table,
-) -> None:
-    systems, shown = [], []
-    for one, part in zip(opened, embedded, strict=True):
-        result = evaluate_retrieval(part, settings.retrieval)
-        report = {"settings": settings.model_dump(mode="json"), "retrieval": retrieval_figures(result)}
-        run = Run(settings.out, one.name, report, query_table(part, result, {}))
-        systems.append(System(one.name, (run,)))
-        shown.append(Shown(one.name, run.queries, neighbour_table(part, result)))
-    chosen = CompareSettings(
-        runs=[settings.out], out=settings.out, level=settings.level, resamples=settings.resamples, seed=settings.seed
-    )
-    parts, classes = compare(systems, chosen), per_class(systems)
-    tables = [*tables_of(parts, chosen), stays]
-    if classes is not None:
-        tables.append(worse_classes(classes, [one.name for one in opened]))
-    retrieval = settings.retrieval
-    facts += [
-        RELEVANCE[retrieval.relevance],
-        f"MAP@K is divided by {DENOMINATORS[retrieval.denominator]}",
-    ]
-    sheets: list[Picture] = []
-    if settings.sheets:
-        try:
-            sheets = sheets_of(shown, items, worse_queries(shown, settings.sheets, settings.seed), settings.index)
-        except DuetError as error:  # figures are there without pictures
-            facts.append(f"no contact sheets: {error}")
-            print(facts[-1], file=sys.stderr)
-    write_comparison(settings.out, facts, tables, charts_of(systems, classes, []), sheets, csv_text(parts))
-
-
-def _open(settings: GenerationsSettings) -> list[_Opened]:
-    index = Index.open(settings.index)
+def _open(index: Index, names: Sequence[str]) -> list[_Opened]:
     latest = index.latest()
     served = None if latest is None else latest.generation
-    if settings.generations:
-        generations = [index.generation(name) for name in dict.fromkeys(settings.generations)]
-    else:
+    generations = [index.generation(name) for name in dict.fromkeys(names)]
+    if not generations:
         generations = sorted(index.generations(), key=lambda one: one.name != served)
-    if len(generations) < 2:
-        raise StoreError(
-            f"{index.uri} has {len(generations)} generation to compare; `duet ingest --generation new --checkpoint …` "
-            "makes another one beside it"
-        )
+        if len(generations) < 2:
+            raise StoreError(
+                f"{index.uri} has {len(generations)} generation to compare; `duet ingest --generation new "
+                "--checkpoint …` makes another one beside it"
+            )
     opened = []
     for one in generations:
-        checkpoint = load_checkpoint(one.checkpoint_uri, torch.device("cpu"))
+        last = index.latest(generation=one.name)
+        uri = one.checkpoint_uri if last is None else last.checkpoint_uri
+        checkpoint = load_checkpoint(uri, torch.device("cpu"))
         if checkpoint.digest != one.model_digest:
-            raise CheckpointError(
-                f"{one.checkpoint_uri} holds another encoder than generation {one.name} was made with"
-            )
+            raise CheckpointError(f"{uri} holds another encoder than generation {one.name} was made with")
         name = f"{checkpoint.encoder.config.label} {one.name[:6]}" + (" (served)" if one.name == served else "")
-        opened.append(_Opened(one, checkpoint.encoder, committed_tables(index, one), name))
+        opened.append(_Opened(one, checkpoint.encoder, uri, name))
     return opened
+
+
+def _read(index: Index, opened: Sequence[_Opened], common: CommonTaxonomy, settings: GenerationsSettings) -> _Read:
+    for _ in range(_TRIES):
+        try:
+            return _read_once(index, opened, common, settings)
+        except (OSError, pa.ArrowInvalid) as error:  # Lance's, of a file that is gone
+            failure = error
+    raise StoreError(
+        f"{index.uri} was cleaned up while it was read, {_TRIES} times ({str(failure).splitlines()[0]}); run this again"
+    ) from failure
+
+
+def _read_once(index: Index, opened: Sequence[_Opened], common: CommonTaxonomy, settings: GenerationsSettings) -> _Read:
+    datasets = [committed_tables(index, one.generation) for one in opened]
+    ledgers = [read_ledger(tables[ITEMS], common.taxonomy.names) for tables in datasets]
+    ids, in_common = draw_items(ledgers, settings.items, settings.seed)
+    if len(ids) < 2:
+        raise StoreError(
+            f"the generations have {len(ids)} items in common; `duet ingest` brings all of them up to date"
+        )
+    wanted = ["item_id", "labels", *(["thumbnail"] if settings.sheets else [])]
+    rows = datasets[0][ITEMS].to_table(columns=wanted, filter=is_one_of("item_id", ids))
+    items = read_labels(rows, common)
+    embedded = [
+        read_embedded(tables, one.generation, one.encoder, items) for tables, one in zip(datasets, opened, strict=True)
+    ]
+    return _Read(items, embedded, in_common, [len(ledger) for ledger in ledgers])
+
+
+def _facts(opened: Sequence[_Opened], common: CommonTaxonomy, read: _Read) -> list[str]:
+    facts = [
+        f"{one.name}: generation {one.generation.name}, {one.checkpoint_uri}; {size:,} items committed"
+        for one, size in zip(opened, read.sizes, strict=True)
+    ]
+    labelled = int(read.items.known.any(1).sum())
+    facts += [
+        f"compared: {len(read.items):,} of the {read.in_common:,} items that all hold with the same picture, labelled "
+        f"ones first: {labelled:,} are labelled with a class that is compared",
+        "every figure is of these items among each other; those that an encoder was trained with are not told apart",
+        f"leave-one-out; {RELEVANCE[_RETRIEVAL.relevance]}",
+        f"MAP@K is divided by {DENOMINATORS[_RETRIEVAL.denominator]}; queries to which nothing is relevant count as 0",
+    ]
+    if common.left_out:
+        facts.append(f"not in common, so not compared: {', '.join(common.left_out)}")
+    return facts
+
+
+def _labelled(
+    settings: GenerationsSettings, names: Sequence[str], read: _Read, overlap: Overlap
+) -> tuple[list[Table], list[Picture], list[Picture], str]:
+    """Tables, charts, contact sheets and the text of the CSV."""
+    systems, shown = [], []
+    for name, part in zip(names, read.embedded, strict=True):
+        result = evaluate_retrieval(part, _RETRIEVAL)
+        kept = {"retrieval": _RETRIEVAL.model_dump(mode="json")}
+        report = {"settings": kept, "retrieval": retrieval_figures(result)}
+        run = Run(settings.out, name, report, query_table(part, result, {}))
+        systems.append(System(name, (run,)))
+        shown.append(Shown(name, run.queries, neighbour_table(part, result)))
+    how = CompareSettings(
+        runs=[settings.out], out=settings.out, level=settings.level, resamples=settings.resamples, seed=settings.seed
+    )
+    parts, classes = compare(systems, how), per_class(systems)
+    attributes = read.items.taxonomy.names
+    tables = [*tables_of(parts, how), overlap_table(overlap, attributes, names)]
+    if classes is not None:
+        tables.append(worse_classes(classes, names))
+    sheets: list[Picture] = []
+    if any(read.items.thumbnails):
+        chosen = worse_queries(shown, settings.sheets, settings.seed)
+        sheets = sheets_of(shown, read.items, chosen, settings.index)
+    rows = csv_text(parts, more=overlap_rows(overlap, attributes, names))
+    return tables, charts_of(systems, classes, []), sheets, rows
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,20 +54,15 @@ def measure_overlap(generations: Sequence[Embedded]) -> Overlap:
 
 def overlap_table(overlap: Overlap, attributes: Sequence[str], names: Sequence[str]) -> Table:
     """A row for each generation but the first, and measure."""
-    measures = {
-        f"overlap@{overlap.k}": overlap.same.mean(1),
-        "none of them": (overlap.same == 0).mean(1),
-        "same classes": overlap.classes,
-    }
     rows = [
         (measure, names[s], *map(percent, values[s]), percent(float(values[s].mean())))
-        for measure, values in measures.items()
+        for measure, values in _measures(overlap).items()
         for s in range(1, len(names))
     ]
     notes = (
-        f"overlap@{overlap.k}: of the {overlap.k} items that are nearest to one in {names[0]}, the share that the "
-        "other finds as well; none of them: items of which it finds none; over all items that are compared",
-        "same classes: items of which both predict the same",
+        f"overlap@{overlap.k}: of the {overlap.k} items, among those compared, that are nearest to one in {names[0]}, "
+        "the share that the other finds as well; none of them: items of which it finds none",
+        "same classes: items of which both predict the same, classes that only one of them knows included",
     )
     return Table("What stays the same", notes, ("%", "", *attributes, "macro"), tuple(rows))
 
@@ -81,3 +76,21 @@ def _nearest(embedded: Embedded, n: int, k: int) -> NDArray[np.int64]:
         return gallery.rank(part, condition[part], k)  # k < N, and the item itself stands last
 
     return np.concatenate(in_chunks(len(embedded), len(embedded), ranked))
+
+
+def overlap_rows(overlap: Overlap, attributes: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, object]]:
+    """The same, for `..compare.tables.csv_text`: of the task ``overlap``."""
+    for measure, values in _measures(overlap).items():
+        for s in range(1, len(names)):
+            for column, value in zip(attributes, values[s], strict=True):
+                row = {"task": "overlap", "measure": measure, "column": column, "queries": overlap.same.shape[1]}
+                yield {**row, "system": names[s], "kind": "system", "runs": 1, "value": float(value)}
+
+
+def _measures(overlap: Overlap) -> dict[str, Floats]:
+    """By name: S×A."""
+    return {
+        f"overlap@{overlap.k}": overlap.same.mean(1),
+        "none of them": (overlap.same == 0).mean(1),
+        "same classes": overlap.classes,
+    }

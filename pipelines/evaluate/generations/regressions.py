@@ -29,8 +29,8 @@ def worse_classes(figures: ClassFigures, names: Sequence[str]) -> Table:
             cells = (f"{figures.queries[k]:,}", *map(percent, values), f"{100 * change[k]:+.2f}")
             rows.append((name, f"{attribute}: {chosen}", *cells))
     note = (
-        f"MAP@all over the queries about a class, of classes with {_FEWEST} queries or more if there are such; empty "
-        "where none got worse"
+        f"MAP@all over the queries about a class, of classes with {_FEWEST} queries or more if there are such; of few "
+        "queries much is chance. Empty where none got worse"
     )
     columns = ("%", "class", "queries", "random", names[0], "then", "points")
     return Table("Which classes get worse", (note,), columns, tuple(rows))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import CliPositionalArg
 
 from cluster.settings import Settings
-
-from ..settings import RetrievalSettings
 
 
 class GenerationsSettings(Settings):
@@ -20,13 +18,15 @@ class GenerationsSettings(Settings):
     """
 
     generations: CliPositionalArg[list[str]] = []
-    """Their names, the first the one that the others are compared with; default: the served one and all others."""
+    """Two names at least, the first the one that the others are compared with; default: the served one and all
+    others."""
     index: str
     """Folder or s3:// address of the index."""
     out: Path
     """Folder for compare.md, compare.csv and compare.html."""
     items: int = Field(default=5_000, ge=2)
-    """Items that are compared, drawn from those that are in all generations: labelled ones first."""
+    """Items that are compared with each other, drawn from those that all generations hold with the same picture:
+    labelled ones first."""
     sheets: int = Field(default=2, ge=0)
     """Queries of each attribute that are drawn at random for the contact sheets, and as many that got worse; 0 = no
     sheets."""
@@ -36,5 +36,10 @@ class GenerationsSettings(Settings):
     """Draws of the bootstrap."""
     seed: int = Field(default=0, ge=0)
     """Of the draws, and of the choice of items and queries."""
-    retrieval: RetrievalSettings = RetrievalSettings()
-    """What is relevant to what; roles are leave-one-out within the items that are compared."""
+
+    @field_validator("generations")
+    @classmethod
+    def _none_or_two(cls, value: list[str]) -> list[str]:
+        if len(set(value)) == 1:
+            raise ValueError("one generation is nothing to compare: name two at least, or none for all of the index")
+        return value

@@ -25,6 +25,8 @@ def read_embedded(
 ) -> Embedded:
     """The embeddings and predicted classes of some items, of the attributes and classes of `items.taxonomy`.
 
+    The pairs are those that are predicted; labels have none of their own, since nobody was asked for them.
+
     Args:
         datasets: of the generation, of one commit.
         generation: that is read.

@@ -63,14 +63,14 @@ def picture(look: int) -> bytes:
     return stream.getvalue()
 
 
-def write_checkpoint(folder: Path, *, seed: int = 0) -> Path:
+def write_checkpoint(folder: Path, *, seed: int = 0, taxonomy: Taxonomy = TAXONOMY) -> Path:
     """An untrained encoder for 32x32 pixels."""
     torch.manual_seed(seed)
-    encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=8, threshold=0.5), TAXONOMY).eval()
-    head = GlobalHead(HeadConfig(), TAXONOMY, encoder.width, 8).eval()
+    encoder = M3Net(EncoderConfig(backbone="resnet18", hidden=8, threshold=0.5), taxonomy).eval()
+    head = GlobalHead(HeadConfig(), taxonomy, encoder.width, 8).eval()
     torch.nn.init.orthogonal_(head.project.weight)
-    vectors = torch.nn.functional.normalize(torch.randn(TAXONOMY.class_count, encoder.width), dim=-1)
-    prototypes = Prototypes(vectors, vectors, torch.ones(TAXONOMY.class_count))
+    vectors = torch.nn.functional.normalize(torch.randn(taxonomy.class_count, encoder.width), dim=-1)
+    prototypes = Prototypes(vectors, vectors, torch.ones(taxonomy.class_count))
     save_checkpoint(folder, encoder, ImagePreparation(32, 32), prototypes=prototypes, head=head)
     return folder
 

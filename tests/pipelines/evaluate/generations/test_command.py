@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model.checkpoint import load_checkpoint
+from model.taxonomy import Attribute, Taxonomy
 from pipelines.data.item_store import ItemStore
 from pipelines.data.manifest import Manifest
 from pipelines.evaluate.__main__ import main
 from pipelines.evaluate.embedded import embed
+from pipelines.evaluate.generations import command
+from pipelines.evaluate.generations.stored import read_embedded
 from pipelines.evaluate.retrieval import evaluate_retrieval
 from pipelines.index.store import Index
 from pipelines.ingest.driver import run_ingest
@@ -24,6 +28,13 @@ def ingest(folder: Path, manifest: str, checkpoint: Path, **more: object) -> Non
     run_ingest(
         IngestSettings(manifest=[manifest], index=str(folder / "index"), checkpoint=str(checkpoint), **values)  # type: ignore[arg-type]
     )
+
+
+def figure(checkpoint: Path, manifest: str, cache: Path) -> float:
+    """MAP@all of an encoder, embedding the pictures anew."""
+    model = load_checkpoint(checkpoint)
+    store = ItemStore.open(Manifest.labelled([manifest], model.taxonomy), model.taxonomy, split=None, cache=cache)
+    return evaluate_retrieval(embed(model, model.preparation, store)).overall.map
 
 
 @pytest.fixture(scope="module")
@@ -48,20 +59,19 @@ def test_the_figures_are_those_of_the_encoders(
     first, second = (one.name for one in Index.open(index).generations())
     page = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert f"m3net {first[:6]} (served): generation {first}, {folder / 'first'}" in page
-    assert "37 in common are compared, 36 labelled" in page
+    assert "compared: 37 of the 37 items that all hold with the same picture" in page and "36 are labelled" in page
     assert "Contact sheet: Muster/größe" in page and "data:image/jpeg" in page
     assert "What stays the same" in out and "Which classes get worse" in out and "duet snapshots publish" in out
     with (tmp_path / "compare.csv").open(encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["measure"] == "MAP@all" and row["column"] == "overall"]
+        every = list(csv.DictReader(file))
+    assert {row["column"] for row in every if row["measure"] == "overlap@10"} == set(TAXONOMY.names)
+    rows = [row for row in every if row["measure"] == "MAP@all" and row["column"] == "overall"]
     found = {row["system"]: float(row["value"]) for row in rows if row["kind"] == "system"}
     assert list(found) == [f"m3net {first[:6]} (served)", f"m3net {second[:6]}"]
     for name, value in zip(("first", "second"), found.values(), strict=True):
-        model = load_checkpoint(folder / name)
-        manifest = Manifest.labelled([str(folder / "items.parquet")], model.taxonomy)
-        store = ItemStore.open(manifest, model.taxonomy, split=None, cache=tmp_path / "cache")
-        embedded = embed(model, model.preparation, store)
         # What is stored is rounded to float16: two neighbours may change places.
-        assert value == pytest.approx(evaluate_retrieval(embedded).overall.map, abs=5e-3)
+        own = figure(folder / name, str(folder / "items.parquet"), tmp_path / "cache")
+        assert value == pytest.approx(own, abs=5e-3)
 
 
 def test_the_others_may_be_named_and_few_items_be_compared(folder: Path, tmp_path: Path) -> None:
@@ -70,7 +80,7 @@ def test_the_others_may_be_named_and_few_items_be_compared(folder: Path, tmp_pat
     main(["generations", second, first, "--index", index, "--out", str(tmp_path), "--items", "9", "--sheets", "0"])
     text = (tmp_path / "compare.md").read_text(encoding="utf-8")
     assert text.index(f"generation {second}") < text.index(f"generation {first}")
-    assert "9 in common are compared, 9 labelled" in text and "overlap@8" in text
+    assert "compared: 9 of the 37 items" in text and "9 are labelled" in text and "overlap@8" in text
     assert "Contact sheet" not in (tmp_path / "compare.html").read_text(encoding="utf-8")
 
 
@@ -81,7 +91,49 @@ def test_without_labels_the_overlap_is_left(folder: Path, tmp_path: Path) -> Non
     ingest(tmp_path, manifest, second, generation="new")
     assert main(["generations", "--index", str(tmp_path / "index"), "--out", str(tmp_path / "out")]) == 0
     text = (tmp_path / "out" / "compare.md").read_text(encoding="utf-8")
-    assert "nothing tells which generation is better" in text and "overlap@7" in text and "MAP" not in text
+    assert "nothing tells which generation is better" in text and "overlap@7" in text and "MAP@all" not in text
+    assert "pictures: compare.html" not in text
+
+
+def test_an_encoder_with_another_class_is_ranked_by_all_of_its_own(folder: Path, tmp_path: Path) -> None:
+    """The figure of each is what it would be alone, for queries about the classes that both know."""
+    collar, pattern = TAXONOMY.attributes
+    other = Taxonomy((collar, Attribute(pattern.name, ("dots", "tribal", "stripes"), True)))
+    items = {key: Entry(entry.look, ("dots", "tribal")[: 1 + entry.look % 2]) for key, entry in catalogue(30).items()}
+    manifest = write_manifest(tmp_path / "items.parquet", items)
+    second = write_checkpoint(tmp_path / "second", seed=3, taxonomy=other)
+    ingest(tmp_path, manifest, folder / "first")
+    ingest(tmp_path, manifest, second, generation="new")
+    main(["generations", "--index", str(tmp_path / "index"), "--out", str(tmp_path / "out")])
+    text = (tmp_path / "out" / "compare.md").read_text(encoding="utf-8")
+    assert f"not in common, so not compared: {pattern.name}: it's, {pattern.name}: stripes" in text
+    with (tmp_path / "out" / "compare.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["measure"] == "MAP@all" and row["column"] == "overall"]
+    found = [float(row["value"]) for row in rows if row["kind"] == "system"]
+    for checkpoint, value in zip((folder / "first", second), found, strict=True):
+        assert value == pytest.approx(figure(checkpoint, manifest, tmp_path / "cache"), abs=5e-3)
+
+
+def test_what_is_cleaned_up_meanwhile_is_read_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(times: int) -> None:
+        left = [times]
+
+        def read(*arguments: Any) -> Any:
+            left[0] -= 1
+            if left[0] >= 0:
+                raise OSError("Not found: gone")
+            return read_embedded(*arguments)
+
+        monkeypatch.setattr(command, "read_embedded", read)
+
+    where = ["generations", "--index", str(folder / "index"), "--out", str(tmp_path)]
+    fails(2)
+    assert main(where) == 0
+    fails(3)
+    with pytest.raises(SystemExit, match="2"):
+        main(where)
 
 
 def test_what_cannot_be_compared_is_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,6 +142,9 @@ def test_what_cannot_be_compared_is_told(folder: Path, tmp_path: Path, capsys: p
     with pytest.raises(SystemExit, match="2"):
         main(["generations", *where])
     assert "has 1 generation to compare; `duet ingest --generation new" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["generations", "x", *where])
+    assert "one generation is nothing to compare" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["generations", "x", "y", *where])
     assert "has no generation 'x'" in capsys.readouterr().err

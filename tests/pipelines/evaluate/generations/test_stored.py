@@ -9,7 +9,7 @@ import pytest
 
 from model.taxonomy import Attribute, Taxonomy
 from pipelines.errors import StoreError
-from pipelines.evaluate.generations.common import CommonItems, read_labels
+from pipelines.evaluate.generations.common import CommonItems, CommonTaxonomy, read_labels
 from pipelines.evaluate.generations.stored import read_embedded
 from pipelines.index.committed import committed_tables
 from pipelines.index.committer import Committer
@@ -29,12 +29,12 @@ def test_rows_become_arrays(tmp_path: Path, has_classes: bool) -> None:
         committer = Committer(index, index.create_generation(model, "/c"), lease)
         for item_id, item in LOOKS.items():
             committer.commit([receipt(committer, upserts={item_id: item})])
-    # Without a class of one attribute, in another order of the attributes.
+    # In another order of attributes and classes, and without one class.
     pattern = Attribute("Muster/größe", ("tribal", "dots"), True)
     taxonomy = Taxonomy((pattern, Attribute("collar design", ("round", "v-neck"))))
     tables = committed_tables(index, committer.generation)
     ledger = tables[ITEMS].to_table(columns=["item_id", "labels", "thumbnail"], filter=LIVE)
-    items = read_labels(ledger.slice(2), taxonomy)
+    items = read_labels(ledger.slice(2), CommonTaxonomy(taxonomy, np.ones(taxonomy.class_count, bool), ()))
     embedded = read_embedded(tables, committer.generation, model.encoder, items)
     assert embedded.item_ids == sorted(embedded.item_ids) and len(embedded) == len(LOOKS) - 2
     pairs = {}
