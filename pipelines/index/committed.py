@@ -30,7 +30,7 @@ def committed_tables(index: Index, generation: Generation) -> dict[str, lance.La
     """
     tables = list(generation.committed_tables)
     for _ in range(_TRIES):
-        mark = read_mark(index.dataset(ITEMS, generation.name))
+        mark = read_mark(index.dataset(ITEMS, generation.name)) or ""
         found = dict(zip(tables, beside(partial(_at, index, generation, mark), tables), strict=True))
         whole = {table: dataset for table, dataset in found.items() if dataset is not None}
         if len(whole) == len(tables):

@@ -8,7 +8,7 @@ chunks of that commit are still pending by the ledger, so the next run embeds th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import lance
@@ -49,11 +49,14 @@ class Committer:
     def __init__(self, index: Index, generation: Generation, lease: Lease) -> None:
         self.index, self.generation, self.lease = index, generation, lease
         self._datasets = {table: index.dataset(table, generation.name) for table in generation.committed_tables}
-        # The fragment that has nothing but the sentinel, where this committer wrote the last one.
-        self._sentinels: dict[str, int] = {}
-        self.mark = read_mark(self._datasets[ITEMS])
+        # The version that this committer wrote last, and its fragment that has nothing but the sentinel.
+        self._sentinels: dict[str, tuple[int, int]] = {}
+        self.mark = self._recover_items()
         for table in generation.committed_tables:
             self._recover(table)
+        if lease.predecessor == "silent":
+            # It may wake up in the middle of a commit: with every sentinel written anew, nothing of it comes through.
+            beside(lambda table: self._commit_table(table, [], [], self.mark), generation.committed_tables)
         # What was committed since the last snapshot; None = unknown: a run was killed, or there is no snapshot yet.
         self.changed: set[str] | None = set() if self._is_published() else None
         self.pins: frozenset[str] = frozenset()
@@ -140,8 +143,9 @@ class Committer:
 
     def _commit_table(self, table: str, gone: Sequence[str], new: Sequence[str], mark: str) -> None:
         for _ in range(_ATTEMPTS):
-            dataset, own = self._datasets[table], self._sentinels.get(table)
-            if own is None or gone:
+            dataset = self._datasets[table]
+            version, own = self._sentinels.get(table, (-1, -1))
+            if gone or version != dataset.version:
                 removed, updated = delete_rows(dataset, IS_SENTINEL | is_one_of("item_id", gone))
             else:
                 removed, updated = [own], []
@@ -153,7 +157,8 @@ class Committer:
             try:
                 committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
                 self._datasets[table] = committed
-                self._sentinels[table] = max(fragment.fragment_id for fragment in committed.get_fragments())
+                last = max(fragment.fragment_id for fragment in committed.get_fragments())
+                self._sentinels[table] = committed.version, last
                 return
             except CommitConflictError:
                 self.lease.check()
@@ -169,7 +174,6 @@ class Committer:
                 "Stop it and run this command again: it repairs the table first"
             )
         self._datasets[table] = dataset
-        self._sentinels.pop(table, None)
 
     def _is_published(self) -> bool:
         """Whether the last snapshot of the generation has all that is committed."""
@@ -178,20 +182,35 @@ class Committer:
             return False
         return read_mark(self.index.dataset(ITEMS, self.generation.name, last.versions[ITEMS])) == self.mark
 
+    def _recover_items(self) -> str:
+        """The mark of ``items``, which is taken back to its last version with a single sentinel if it has not one."""
+        mark = read_mark(self._datasets[ITEMS]) or self._restore(ITEMS, lambda mark: mark is not None)
+        if mark is None:
+            raise self._beyond_repair(ITEMS)
+        return mark
+
     def _recover(self, table: str) -> None:
         """Take a table back to the mark of ``items``, past the commit that never ended."""
-        dataset = self._datasets[table]
-        if read_mark(dataset) == self.mark:
+        if read_mark(self._datasets[table]) == self.mark:
             return
-        for version in sorted((v["version"] for v in dataset.versions()), reverse=True):
+        if self._restore(table, lambda mark: mark == self.mark) is None:
+            raise self._beyond_repair(table)
+
+    def _restore(self, table: str, wanted: Callable[[str | None], bool]) -> str | None:
+        """Take a table back to its last version with a mark that is wanted; None if it has no such version."""
+        for version in sorted((v["version"] for v in self._datasets[table].versions()), reverse=True):
             before = self.index.dataset(table, self.generation.name, version)
-            if read_mark(before) == self.mark:
+            mark = read_mark(before)
+            if wanted(mark):
                 self.lease.check()
                 before.restore()
                 self._datasets[table] = self.index.dataset(table, self.generation.name)
-                assert read_mark(self._datasets[table]) == self.mark
-                return
-        raise StoreError(
+                assert read_mark(self._datasets[table]) == mark
+                return mark
+        return None
+
+    def _beyond_repair(self, table: str) -> StoreError:
+        return StoreError(
             f"table {table} of {self.index.uri} does not fit its items and no older version of it does; "
             "publish an older snapshot, or ingest into a new index"
         )

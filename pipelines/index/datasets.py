@@ -82,10 +82,15 @@ def beside(run: Callable[[str], Result], tables: Sequence[str]) -> list[Result]:
     """Do something with several tables at once: most of it is waiting for the store.
 
     Raises:
-        BaseException: the first table's that failed, when all have ended.
+        BaseException: the first table's that failed, when all that were begun have ended.
     """
     with ThreadPoolExecutor(_BESIDE, "tables") as pool:
-        return [future.result() for future in [pool.submit(run, table) for table in tables]]
+        futures = [pool.submit(run, table) for table in tables]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:  # an interrupt, too
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:

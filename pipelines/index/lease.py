@@ -15,6 +15,7 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
+from typing import Literal
 
 import lance
 import pyarrow as pa
@@ -58,7 +59,9 @@ class Lease:
 
     Attributes:
         token: of this holder, 32 hex digits.
-        inherited: whether the holder before never gave it back: it was killed, and may have left files behind.
+        predecessor: how the holder before ended. ``gone``: it gave the lease back, or there was none. ``killed``: it
+            ran on this machine, and does not any more; it may have left files behind. ``silent``: it just stopped
+            beating, so that it may wake up again.
 
     Raises:
         StoreError: on entering, if another process holds it; names the process.
@@ -67,7 +70,7 @@ class Lease:
     def __init__(self, uri: str) -> None:
         self._index, self._uri = uri, f"{uri}/lease.lance"
         self.token = uuid.uuid4().hex
-        self.inherited = False
+        self.predecessor: Literal["gone", "killed", "silent"] = "gone"
         self._stop = threading.Event()
         self._beats = threading.Thread(target=self._keep, name="duet-lease", daemon=True)
 
@@ -75,7 +78,7 @@ class Lease:
         create_dataset(self._uri, _row(""))
         try:
             dataset = self._free()
-            self.inherited = bool(_read(dataset)["token"])
+            self.predecessor = _end_of(_read(dataset))
             _swap(dataset, _row(self.token))
         except CommitConflictError as error:
             raise StoreError(
@@ -159,9 +162,21 @@ def _row(token: str) -> pa.Table:
 
 
 def _read(dataset: lance.LanceDataset) -> dict[str, object]:
-    rows: list[dict[str, object]] = dataset.to_table().to_pylist()
-    assert len(rows) == 1, f"{dataset.uri} has {len(rows)} rows"
-    return rows[0]
+    """The row; the last to beat of two, which a holder that slept through ten minutes of others' beats can leave."""
+    rows = dataset.to_table().sort_by([("beat", "descending")]).to_pylist()
+    assert rows, f"{dataset.uri} has no row"
+    row: dict[str, object] = rows[0]
+    return row
+
+
+def _end_of(holder: dict[str, object]) -> Literal["gone", "killed", "silent"]:
+    """How a holder that is taken over ended."""
+    if not holder["token"]:
+        return "gone"
+    pid = holder["pid"]
+    assert isinstance(pid, int)
+    here = holder["host"] == socket.gethostname()
+    return "killed" if here and (pid == os.getpid() or not _is_running(pid)) else "silent"
 
 
 def _lives(holder: dict[str, object]) -> bool:

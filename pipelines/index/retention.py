@@ -37,7 +37,8 @@ def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]
     """Retire old snapshots, if there are enough of them, and remove what only they read; the ids of those retired.
 
     Versions that belong to no snapshot go, too; the latest of each table stays, published or not. Files that were
-    written and never committed stay for seven days, unless a run was killed: the next begins with `remove_orphans`.
+    written and never committed stay for seven days, or until an ingestion finds that the one before it was killed on
+    this machine, and begins with `remove_orphans`.
 
     Raises:
         StoreError: another process has taken over.

@@ -81,7 +81,7 @@ def _run_generation(
     metadata = tuple(manifest.schema.field(name) for name in manifest.metadata)
     generation = index.create_generation(checkpoint, target.folder, metadata)
     committer = Committer(index, generation, lease)
-    if lease.inherited:
+    if lease.predecessor == "killed":
         remove_orphans(committer)  # while no worker of this run writes yet
     pinned = committer.pin([ITEMS, DEAD_LETTERS])
     pending = Pending(

@@ -56,5 +56,5 @@ def test_tables_that_fit_in_no_version_are_told(committer: Committer, monkeypatc
     table = committer.generation.committed_tables[0]
     committer._commit_table(table, [], [], "0" * 20 + "-half")
     committer.datasets[table].cleanup_old_versions(timedelta(0))
-    with pytest.raises(StoreError, match="do not fit together; .* `duet ingest` repairs it"):
+    with pytest.raises(StoreError, match=r"do not fit together; .* `duet ingest` repairs it"):
         committed_tables(committer.index, committer.generation)

@@ -8,15 +8,18 @@ import lance
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lance.commit import CommitConflictError
 
 from pipelines.errors import StoreError
 from pipelines.index import lease as lease_module
 from pipelines.index.committer import Committer
+from pipelines.index.datasets import delete_rows, read_fragments, write_rows
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
 from pipelines.index.schema import LIVE, is_one_of
+from pipelines.index.sentinel import IS_SENTINEL, new_mark, read_mark, sentinel_row
 from pipelines.index.store import Index
 
 from .support import HOSTILE_IDS, Item, assert_tables_hold, checkpoint, receipt
@@ -213,6 +216,60 @@ def test_a_commit_of_a_zombie_that_came_through_is_undone(index: Index) -> None:
         assert_tables_hold(repaired, {"a": Item(1)})
         repaired.commit([receipt(repaired, upserts={"b": Item(4)})])
         assert_tables_hold(repaired, {"a": Item(1), "b": Item(4)})
+
+
+def test_a_zombie_that_only_slept_is_shut_out_before_the_owner_commits(index: Index) -> None:
+    """Its lease ran out while it lived: every sentinel is written anew, so that nothing it began comes through."""
+    with Lease(index.uri) as first:
+        generation = index.create_generation(checkpoint(), "/c")
+        zombie = Committer(index, generation, first)
+        zombie.commit([receipt(zombie, upserts={"a": Item(1)})])
+        late = receipt(zombie, upserts={"a": Item(2), "new": Item(2)})
+        lease_module._held_here.clear()
+        with Lease(index.uri) as second:
+            second.predecessor = "silent"
+            owner = Committer(index, generation, second)
+            assert owner.mark == zombie.mark
+            for table in generation.committed_tables:
+                version = owner.datasets[table].version
+                # Not even one that would not ask the lease, nor look at the mark.
+                removed, updated = delete_rows(zombie.datasets[table], IS_SENTINEL)
+                operation = lance.LanceOperation.Update(
+                    removed_fragment_ids=removed,
+                    updated_fragments=updated,
+                    new_fragments=read_fragments(late.fragments.get(table, ())),
+                )
+                with pytest.raises(CommitConflictError):
+                    lance.LanceDataset.commit(
+                        zombie.datasets[table], operation, read_version=zombie.datasets[table].version
+                    )
+                assert lance.dataset(index.table_uri(table, generation.name)).version == version
+            assert_tables_hold(owner, {"a": Item(1)})
+            owner.commit([receipt(owner, upserts={"b": Item(4)})])
+            assert_tables_hold(owner, {"a": Item(1), "b": Item(4)})
+
+
+@pytest.mark.parametrize("tables", [slice(1, 2), slice(6, 7), slice(0, 7)], ids=["one", "items", "all"])
+def test_a_commit_beside_which_the_sentinel_stayed_is_undone(index: Index, tables: slice) -> None:
+    """Lance sees no conflict with versions that were cleaned away: a commit that slept so long leaves two sentinels."""
+    with Lease(index.uri) as lease:
+        generation = index.create_generation(checkpoint(), "/c")
+        committer = Committer(index, generation, lease)
+        committer.commit([receipt(committer, upserts={"a": Item(1), "b": Item(2)})])
+        late = receipt(committer, upserts={"a": Item(5)})
+        for table in generation.committed_tables[tables]:
+            dataset = committer.datasets[table]
+            fragments = [
+                *late.fragments.get(table, ()),
+                *write_rows(dataset, sentinel_row(dataset.schema, new_mark(9))),
+            ]
+            append = lance.LanceOperation.Append(read_fragments(fragments))
+            lance.LanceDataset.commit(dataset, append, read_version=dataset.version)
+            assert read_mark(lance.dataset(dataset.uri)) is None
+        again = Committer(index, generation, lease)
+        assert_tables_hold(again, {"a": Item(1), "b": Item(2)})
+        again.commit([receipt(again, upserts={"a": Item(5)})])
+        assert_tables_hold(again, {"a": Item(5), "b": Item(2)})
 
 
 def test_a_change_that_keeps_the_rows_is_no_obstacle(committer: Committer) -> None:

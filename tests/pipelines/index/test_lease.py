@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import lance
+import pyarrow as pa
 import pytest
 
 from pipelines.errors import StoreError
@@ -52,7 +53,7 @@ def test_a_second_writer_is_told_who_writes_and_takes_over_when_it_is_killed(ind
         other.stdout.close()
     with Lease(index.uri) as lease:
         lease.check()
-        assert lease.inherited
+        assert lease.predecessor == "killed"
 
 
 def test_it_is_given_back(index: Index) -> None:
@@ -60,7 +61,7 @@ def test_it_is_given_back(index: Index) -> None:
         pass
     with Lease(index.uri) as lease:
         lease.check()
-    assert not first.inherited and not lease.inherited
+    assert first.predecessor == lease.predecessor == "gone"
 
 
 def test_one_process_cannot_hold_it_twice(index: Index) -> None:
@@ -93,6 +94,7 @@ def test_a_holder_on_another_host_that_is_silent_is_taken_over(index: Index, mon
     with Lease(index.uri) as lease:
         assert time.monotonic() - began > 1
         lease.check()
+        assert lease.predecessor == "silent"
 
 
 def test_a_lease_that_is_given_back_while_it_is_watched_is_free(index: Index) -> None:
@@ -110,6 +112,33 @@ def test_our_own_number_from_before_a_restart_is_dead(index: Index) -> None:
     rewrite(index, token="of the container before", pid=os.getpid())
     with Lease(index.uri) as lease:
         lease.check()
+        assert lease.predecessor == "killed"
+
+
+def test_one_that_runs_and_does_not_beat_may_wake_up(index: Index) -> None:
+    other = hold(index.uri)
+    try:
+        rewrite(index, beat=datetime.now(UTC) - timedelta(days=1))
+        with Lease(index.uri) as lease:
+            assert lease.predecessor == "silent"
+    finally:
+        other.kill()
+        other.wait()
+        assert other.stdout is not None
+        other.stdout.close()
+
+
+def test_of_two_rows_the_last_to_beat_counts(index: Index) -> None:
+    """A beat that slept while others' were cleaned away is no conflict to Lance."""
+    with Lease(index.uri):
+        pass
+    dataset = lance.dataset(f"{index.uri}/lease.lance")
+    row = dataset.to_table().to_pylist()[0] | {"token": "x", "beat": datetime.now(UTC) - timedelta(days=1)}
+    lance.write_dataset(pa.Table.from_pylist([row], schema=dataset.schema), dataset.uri, mode="append")
+    for _ in range(2):
+        with Lease(index.uri) as lease:
+            lease.check()
+    assert lance.dataset(dataset.uri).count_rows() == 1
 
 
 def test_whoever_was_taken_over_is_told(index: Index) -> None:

@@ -89,20 +89,22 @@ def test_readers_beside_a_writer(index: Index) -> None:
         readers = [threading.Thread(target=read, args=(number,)) for number in range(READERS)]
         for reader in readers:
             reader.start()
-        for step in range(ROUNDS):
-            changes = {item_id: Item(dice.randrange(8)) for item_id in dice.sample(sorted(state), 12)}
-            changes |= {f"n{step:03d}-{number}": Item(dice.randrange(8)) for number in range(4)}
-            gone = dice.sample(sorted(state.keys() - changes.keys()), 4)
-            committer.commit([receipt(committer, upserts=changes, deletes=gone)])
-            state |= changes
-            for item_id in gone:
-                del state[item_id]
-            states[f"s{step + 2:08d}"] = dict(state)  # before anybody can see it
-            publish(committer, settings=BUSY)
-            assert not errors, errors
-        done.set()
-        for reader in readers:
-            reader.join()
+        try:
+            for step in range(ROUNDS):
+                changes = {item_id: Item(dice.randrange(8)) for item_id in dice.sample(sorted(state), 12)}
+                changes |= {f"n{step:03d}-{number}": Item(dice.randrange(8)) for number in range(4)}
+                gone = dice.sample(sorted(state.keys() - changes.keys()), 4)
+                committer.commit([receipt(committer, upserts=changes, deletes=gone)])
+                state |= changes
+                for item_id in gone:
+                    del state[item_id]
+                states[f"s{step + 2:08d}"] = dict(state)  # before anybody can see it
+                publish(committer, settings=BUSY)
+                assert not errors, errors
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
         assert_tables_hold(committer, state)
     assert not errors, errors
     assert min(reads) >= 2
