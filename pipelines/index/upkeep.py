@@ -25,7 +25,7 @@ LARGEST = 2**20  # rows of a fragment; one of so many is not merged any more
 class UpkeepSettings(Section):
     """When tables are compacted and indices built and extended."""
 
-    fragments: int = Field(24, ge=2)
+    fragments: int = Field(8, ge=2)
     """New fragments of a table that are merged into one."""
     deleted_share: float = Field(0.2, gt=0, le=1)
     """Share of a fragment's rows from which on it is rewritten without the deleted ones."""

@@ -55,6 +55,10 @@ class Drops:
         found = watched_sources(self.folder)
         return [s for s in found if s.path in self._taken and self._taken[s.path] != (s.size, s.modified)]
 
+    def name_of(self, source: Source) -> str:
+        """What is said of a manifest."""
+        return source.path
+
     def taken(self, source: Source) -> None:
         """Record that a manifest is taken in and published."""
         row = {"path": source.path, "size": source.size, "modified": source.modified, "taken_at": datetime.now(UTC)}

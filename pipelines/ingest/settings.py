@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from cluster.runtime import RaySettings
 from cluster.settings import Settings
+from pipelines.errors import ManifestError
 from pipelines.index.gate import GateSettings
 from pipelines.index.publish import PublishSettings
 from pipelines.index.retention import RetentionSettings
@@ -27,7 +30,10 @@ class IngestSettings(Settings):
     watch: str | None = None
     """Instead of a manifest: a folder or s3:// prefix into which manifests are dropped. Each is taken in once, in the
     order of their names, and published; items of one that is called *.delete.parquet (.csv, .jsonl) are deleted. Write
-    a file under a name that begins with a dot and rename it when it is whole."""
+    a file under a name that begins with a dot and rename it when it is whole. Or kafka://HOST:PORT,…/TOPIC: the key is
+    an item's id, the value its row as JSON, without a value it is deleted."""
+    kafka_config: Path | None = None
+    """JSON file of librdkafka's settings for the topic's consumer: security.protocol, sasl.mechanism, …"""
     poll_seconds: float = Field(5.0, gt=0)
     """Time between two looks at the watched folder."""
     idle_seconds: float | None = Field(None, ge=0)
@@ -99,6 +105,24 @@ class IngestSettings(Settings):
         if self.generation == "new" and (self.checkpoint is None or self.delete):
             raise ValueError("--generation new embeds with another encoder: it needs --checkpoint, and deletes nothing")
         return self
+
+    @model_validator(mode="after")
+    def _config_of_a_topic(self) -> IngestSettings:
+        if self.kafka_config is not None and not (self.watch or "").startswith("kafka://"):
+            raise ValueError("--kafka-config goes with --watch kafka://HOST:PORT/TOPIC")
+        return self
+
+    def kafka_settings(self) -> dict[str, Any]:
+        """What `kafka_config` holds. Raises `ManifestError` if it is not there, or no JSON object."""
+        if self.kafka_config is None:
+            return {}
+        try:
+            values = json.loads(self.kafka_config.read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError("not a JSON object")
+            return values
+        except (OSError, ValueError) as error:
+            raise ManifestError(f"{self.kafka_config}: no settings of Kafka ({error})") from error
 
     @property
     def publishing(self) -> PublishSettings:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from functools import partial
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext, Dataset
+from ray.data import ActorPoolStrategy, Dataset
 
 from cluster.errors import ClusterError
 from cluster.runtime import cpu_share
@@ -20,6 +19,7 @@ from pipelines.index.receipt import Receipt
 from .decode_stage import decode_chunk
 from .encode import EncodePlan, EncodeWorker
 from .pending import Pending
+from .quiet import quiet_data
 from .report import Report
 from .source import PendingSource
 from .transport import unpack_receipt
@@ -58,12 +58,8 @@ def stream_receipts(
                 f"{actors} workers with {gpus:g} of a GPU each need {needed} GPUs; this Ray has {have} "
                 "(--gpus, --actors)"
             )
-    context = DataContext.get_current().copy()
-    context.execution_options.preserve_order = True
-    context.enable_progress_bars = False
-    context.target_max_block_size = 1  # a block per chunk, passed on at once and not when 128 MB have come together
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # or it tells that it shows no progress
-    with DataContext.current(context):  # which a data set keeps
+    with quiet_data() as context:
+        context.target_max_block_size = 1  # a block per chunk, passed on at once and not when 128 MB have come together
         receipts = _pipeline(pending, plan, preparation, actors, gpus, separate_decode)
     try:
         for block in receipts.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):

@@ -1,12 +1,16 @@
-"""``duet ingest --watch``: manifests are taken in as they are dropped into a folder, in order of name, once each."""
+"""``duet ingest --watch``: what comes into a folder or a Kafka topic is taken in: in order, once each."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
+from cluster.runtime import runtime
 from pipelines.data.files import Source
 from pipelines.errors import DuetError
 from pipelines.index.store import Index
@@ -15,6 +19,7 @@ from .driver import run_ingest
 from .drops import DELETES, Drops
 from .settings import IngestSettings
 from .summary import IngestSummary
+from .topic import Topic
 
 
 def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -> None:
@@ -27,10 +32,24 @@ def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -
     Raises:
         DuetError: of a drop that cannot be taken in; none after it is, since they may build on one another.
     """
-    assert settings.watch is not None
     say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
-    drops = Drops(Index.create(settings.index), settings.watch)
-    say(f"watching {settings.watch}")
+    with _source(settings) as drops:
+        say(f"watching {settings.watch}")
+        _follow(settings, drops, say)
+
+
+@contextmanager
+def _source(settings: IngestSettings) -> Iterator[Drops | Topic]:
+    assert settings.watch is not None
+    index = Index.create(settings.index)
+    if not settings.watch.startswith("kafka://"):
+        yield Drops(index, settings.watch)
+        return
+    with runtime(settings.ray), tempfile.TemporaryDirectory() as folder:  # Ray's reader reads the topic
+        yield Topic(index, settings.watch, Path(folder), settings.kafka_settings())
+
+
+def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str], None]) -> None:
     warned: set[Source] = set()
     last = time.monotonic()
     while settings.idle_seconds is None or time.monotonic() - last < settings.idle_seconds:
@@ -40,23 +59,23 @@ def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -
                 say(f"{source.path} is another file than the one that was taken in; give it a new name")
         waiting = drops.waiting()
         for number, source in enumerate(waiting):
-            say(_take(settings, source, len(waiting) - number - 1))
+            say(_take(settings, source, drops.name_of(source), len(waiting) - number - 1))
             drops.taken(source)
             last = time.monotonic()
         if not waiting:
             time.sleep(settings.poll_seconds)
 
 
-def _take(settings: IngestSettings, source: Source, left: int) -> str:
+def _take(settings: IngestSettings, source: Source, name: str, left: int) -> str:
     """Take a drop in; a line about it."""
     stem = source.path.rpartition("/")[2].rpartition(".")[0]
     one = settings.model_copy(update={"manifest": [source.path], "watch": None, "delete": stem.endswith(DELETES)})
     try:
         summary = run_ingest(one)
     except DuetError as error:
-        raise type(error)(f"{source.path} is not taken in, nor what comes after it: {error}") from error
+        raise type(error)(f"{name} is not taken in, nor what comes after it: {error}") from error
     behind = datetime.now(UTC).timestamp() - source.modified / 1e9
-    return f"{source.path}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
+    return f"{name}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
 
 
 def _counts(summary: IngestSummary) -> str:
