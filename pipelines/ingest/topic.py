@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import confluent_kafka
 import lance
 import pyarrow as pa
 import ray
@@ -51,18 +52,14 @@ class Topic:
         config: librdkafka's settings of a consumer (security.protocol, sasl.mechanism, …).
 
     Raises:
-        ManifestError: the address names no broker or topic, or confluent-kafka is not installed.
+        ManifestError: the address names no broker or topic.
     """
 
     def __init__(self, index: Index, address: str, folder: Path, config: Mapping[str, Any]) -> None:
         servers, _, self._topic = address.removeprefix("kafka://").partition("/")
         if not self._topic or not all(":" in server for server in servers.split(",")):
             raise ManifestError(f"{address}: a topic is kafka://HOST:PORT,…/TOPIC")
-        try:
-            import confluent_kafka  # an extra: `pip install duet[kafka]`
-        except ImportError as error:
-            raise ManifestError(f"{address}: Kafka needs the package confluent-kafka") from error
-        self._kafka, self._servers, self._folder, self._config = confluent_kafka, servers.split(","), folder, config
+        self._servers, self._folder, self._config = servers.split(","), folder, config
         self._uri = index.table_uri("offsets")
         create_dataset(self._uri, _SCHEMA.empty_table())
         rows = open_dataset(self._uri).to_table().to_pylist()
@@ -110,7 +107,7 @@ class Topic:
 
     def _ranges(self) -> dict[int, tuple[int, int]]:
         """Partition -> offsets of the next batch, the second exclusive."""
-        consumer = self._kafka.Consumer(
+        consumer = confluent_kafka.Consumer(
             {**self._config, "bootstrap.servers": ",".join(self._servers), "group.id": "duet-ingest"}
         )
         try:
@@ -119,13 +116,13 @@ class Topic:
                 raise ManifestError(f"{','.join(self._servers)} has no topic {self._topic!r}")
             ranges = {}
             for number in found.partitions:
-                place = self._kafka.TopicPartition(self._topic, number)
+                place = confluent_kafka.TopicPartition(self._topic, number)
                 low, high = consumer.get_watermark_offsets(place, timeout=_BROKER_S)
                 start = max(low, self._next.get(number, low))
                 end = start if self._silent.get(number) == high else min(high, start + _MESSAGES)
                 ranges[number] = start, max(start, end)
             return ranges
-        except self._kafka.KafkaException as error:
+        except confluent_kafka.KafkaException as error:
             raise ManifestError(f"Kafka at {','.join(self._servers)}: {error.args[0].str()}") from error
         finally:
             consumer.close()
