@@ -76,7 +76,13 @@ def serve_s3(folder: Path) -> Iterator[S3]:
     options = [f"-{part}.port={port}" for part, port in zip(_PARTS, ports, strict=False)]
     options += [f"-{part}.port.grpc={port}" for part, port in zip(_PARTS, ports[len(_PARTS) :], strict=True)]
     options += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-volume.max=0", "-master.volumeSizeLimitMB=64"]
-    options += [f"-dir={folder}", "-s3", f"-s3.config={folder / 'identities.json'}", "-s3.port.iceberg=0"]
+    options += [
+        f"-dir={folder}",
+        "-s3",
+        f"-s3.config={folder / 'identities.json'}",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+    ]
     with (folder / "log.txt").open("wb") as log:
         command = [str(Path(sys.executable).parent / "weed"), "-logtostderr", "server", *options]
         process = subprocess.Popen(command, stdout=log, stderr=log)

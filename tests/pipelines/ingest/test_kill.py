@@ -29,22 +29,24 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
 # Kills itself with SIGKILL before or after its n-th commit of a table.
 DRIVER = """
-import os, signal, sys
+import os, signal, sys, threading
 import lance
 from pipelines.ingest.__main__ import main
 
 left, after = int(sys.argv[1]), sys.argv[2] == "after"
-commit = lance.LanceDataset.commit
+commit, lock = lance.LanceDataset.commit, threading.Lock()  # tables are committed beside each other
 
 def deadly(base, operation, **options):
     global left
     if "lease" in base.uri:
         return commit(base, operation, **options)
-    left -= 1
-    if left == 0 and not after:
+    with lock:
+        left -= 1
+        mine = left
+    if mine == 0 and not after:
         os.kill(os.getpid(), signal.SIGKILL)
     result = commit(base, operation, **options)
-    if left == 0:
+    if mine == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     return result
 
