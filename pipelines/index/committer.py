@@ -93,15 +93,15 @@ class Committer:
         # The ledger tells which of the ids have rows, in any table: mostly none, and then nothing is looked for there.
         known = self._known([*replaced, *relabelled])
         old = [item_id for item_id in replaced if item_id in known]
-        gone = {ITEMS: [*old, *(item_id for item_id in relabelled if item_id in known)]}
-        if self._datasets[DEAD_LETTERS].count_rows() > 1:
-            gone[DEAD_LETTERS] = changed
+        gone = dict.fromkeys(self.generation.committed_tables, old)
+        gone[ITEMS] = [*old, *(item_id for item_id in relabelled if item_id in known)]
+        gone[DEAD_LETTERS] = changed if self._datasets[DEAD_LETTERS].count_rows() > 1 else []
 
         def commit_table(table: str) -> None:
             new = [text for receipt in receipts for text in receipt.fragments.get(table, ())]
             if table == DEAD_LETTERS:
                 new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
-            self._commit_table(table, gone.get(table, [] if table == DEAD_LETTERS else old), new, mark)
+            self._commit_table(table, gone[table], new, mark)
 
         # Beside each other, since each is mostly waiting for the store; ``items``, which decides, when all are through.
         beside(commit_table, self.generation.committed_tables[:-1])

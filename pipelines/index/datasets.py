@@ -88,9 +88,8 @@ def beside(run: Callable[[str], Result], tables: Sequence[str]) -> list[Result]:
         futures = [pool.submit(run, table) for table in tables]
         try:
             return [future.result() for future in futures]
-        except BaseException:  # an interrupt, too
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        finally:  # after an interrupt, too
+            pool.shutdown(cancel_futures=True)
 
 
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:

@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 class Topic:
     """The changes of a topic, batch by batch; `pipelines.ingest.watch` treats them as it does dropped manifests.
 
+    Offsets are kept by the topic's name, whichever brokers it is read from.
+
     Args:
         index: that takes them in.
         address: ``kafka://HOST:PORT,…/TOPIC``.
@@ -63,10 +65,8 @@ class Topic:
         self._uri = index.table_uri("offsets")
         create_dataset(self._uri, _SCHEMA.empty_table())
         rows = open_dataset(self._uri).to_table().to_pylist()
-        self._others = [row for row in rows if row["topic"] != self._topic]
         self._next = {row["partition"]: row["offset"] for row in rows if row["topic"] == self._topic}
         self._reached: dict[int, int] = {}  # by partition, what the batch that waits ends at
-        self._silent: dict[int, int] = {}  # ends up to which nothing came: of transactions, say
         self._waiting: list[Source] = []
 
     def waiting(self) -> list[Source]:
@@ -78,7 +78,7 @@ class Topic:
         if not self._waiting:
             ranges = self._ranges()
             if any(start < end for start, end in ranges.values()):
-                self._waiting = self._write(self._read(ranges), ranges)
+                self._waiting = self._write(self._read(ranges))
         return list(self._waiting)
 
     def rewritten(self) -> list[Source]:
@@ -99,8 +99,9 @@ class Topic:
 
     def _advance(self) -> None:
         self._next |= self._reached
+        others = [row for row in open_dataset(self._uri).to_table().to_pylist() if row["topic"] != self._topic]
         own = [{"topic": self._topic, "partition": p, "offset": offset} for p, offset in sorted(self._next.items())]
-        rows = pa.Table.from_pylist([*self._others, *own], schema=_SCHEMA)
+        rows = pa.Table.from_pylist([*others, *own], schema=_SCHEMA)
         dataset = lance.write_dataset(rows, self._uri, mode="overwrite")
         if dataset.version % 64 == 0:
             dataset.cleanup_old_versions(retain_versions=1)
@@ -119,8 +120,10 @@ class Topic:
                 place = confluent_kafka.TopicPartition(self._topic, number)
                 low, high = consumer.get_watermark_offsets(place, timeout=_BROKER_S)
                 start = max(low, self._next.get(number, low))
-                end = start if self._silent.get(number) == high else min(high, start + _MESSAGES)
-                ranges[number] = start, max(start, end)
+                if start > high:
+                    _log.warning("%s/%d has been made anew: it is read from its beginning", self._topic, number)
+                    start = low
+                ranges[number] = start, min(high, start + _MESSAGES)
             return ranges
         except confluent_kafka.KafkaException as error:
             raise ManifestError(f"Kafka at {','.join(self._servers)}: {error.args[0].str()}") from error
@@ -143,7 +146,7 @@ class Topic:
             assert isinstance(batch, pa.Table)
             yield from batch.select(["partition", "offset", "key", "value", "timestamp"]).to_pylist()
 
-    def _write(self, messages: Iterator[dict[str, Any]], ranges: Mapping[int, tuple[int, int]]) -> list[Source]:
+    def _write(self, messages: Iterator[dict[str, Any]]) -> list[Source]:
         """The manifests that a batch leaves."""
         last: dict[str, dict[str, Any] | None] = {}
         latest_ms = 0
@@ -155,9 +158,6 @@ class Topic:
             number = message["partition"]
             self._reached[number] = max(self._reached.get(number, 0), message["offset"] + 1)
             latest_ms = max(latest_ms, message["timestamp"])
-        self._silent = {
-            number: end for number, (start, end) in ranges.items() if start < end and number not in self._reached
-        }
         written = []
         for name, chosen in (
             ("changes.jsonl", [row for row in last.values() if row is not None]),

@@ -44,6 +44,11 @@ class ClassFigures:
         """Positions of the classes on which a system and the first differ most, chosen likewise."""
         return self._first(-np.abs(self.mean[system] - self.mean[0]), number)
 
+    def falling(self, system: int, number: int) -> list[int]:
+        """Positions of the classes on which a system falls short of the first by most, chosen likewise."""
+        change = self.mean[system] - self.mean[0]
+        return [k for k in self._first(change, number) if change[k] < 0]
+
     def _first(self, values: Floats, number: int) -> list[int]:
         often = np.flatnonzero(self.queries >= min(_FEWEST, self.queries.max()))
         chosen: list[int] = often[np.argsort(values[often], kind="stable")[:number]].tolist()

@@ -14,7 +14,7 @@ from ..gallery import Gallery
 from ..metrics import Counts, Floats
 from ..tables import Table, percent
 
-K = 10
+_K = 10
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def measure_overlap(generations: Sequence[Embedded]) -> Overlap:
         generations: of the same N ≥ 2 items and the same taxonomy.
     """
     first = generations[0]
-    count, taxonomy, k = len(first), first.taxonomy, min(K, len(first) - 1)
+    count, taxonomy, k = len(first), first.taxonomy, min(_K, len(first) - 1)
     same = np.empty((len(generations), count, len(taxonomy.attributes)))
     classes = np.empty((len(generations), len(taxonomy.attributes)))
     for n in range(len(taxonomy.attributes)):
@@ -67,17 +67,6 @@ def overlap_table(overlap: Overlap, attributes: Sequence[str], names: Sequence[s
     return Table("What stays the same", notes, ("%", "", *attributes, "macro"), tuple(rows))
 
 
-def _nearest(embedded: Embedded, n: int, k: int) -> NDArray[np.int64]:
-    """N×k positions in the gallery, which is in the order of the ids, best first, without the item itself."""
-    gallery = Gallery(embedded, n, np.arange(len(embedded)))
-    condition = embedded.predicted[:, embedded.taxonomy.span(n)] & embedded.class_first
-
-    def ranked(part: Counts) -> NDArray[np.int64]:
-        return gallery.rank(part, condition[part], k)  # k < N, and the item itself stands last
-
-    return np.concatenate(in_chunks(len(embedded), len(embedded), ranked))
-
-
 def overlap_rows(overlap: Overlap, attributes: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, object]]:
     """The same, for `..compare.tables.csv_text`: of the task ``overlap``."""
     for measure, values in _measures(overlap).items():
@@ -94,3 +83,14 @@ def _measures(overlap: Overlap) -> dict[str, Floats]:
         "none of them": (overlap.same == 0).mean(1),
         "same classes": overlap.classes,
     }
+
+
+def _nearest(embedded: Embedded, n: int, k: int) -> NDArray[np.int64]:
+    """N×k positions in the gallery, which is in the order of the ids, best first, without the item itself."""
+    gallery = Gallery(embedded, n, np.arange(len(embedded)))
+    condition = embedded.predicted[:, embedded.taxonomy.span(n)] & embedded.class_first
+
+    def ranked(part: Counts) -> NDArray[np.int64]:
+        return gallery.rank(part, condition[part], k)  # k < N, and the item itself stands last
+
+    return np.concatenate(in_chunks(len(embedded), len(embedded), ranked))

@@ -11,26 +11,21 @@ from ..compare.sheets import Shown, choose
 from ..tables import Table, percent
 
 _SHOWN = 10
-_FEWEST = 10  # queries about a class that say something of it
 WORSE = "among those that got worse most"
 
 
 def worse_classes(figures: ClassFigures, names: Sequence[str]) -> Table:
     """The classes whose MAP@all falls most, of each generation but the first: at most ten each."""
     rows = []
-    often = np.flatnonzero(figures.queries >= min(_FEWEST, int(figures.queries.max())))
     for s, name in enumerate(names[1:], 1):
-        change = figures.mean[s] - figures.mean[0]
-        for k in often[np.argsort(change[often], kind="stable")][:_SHOWN].tolist():
-            if change[k] >= 0:
-                break
+        for k in figures.falling(s, _SHOWN):
             attribute, chosen = figures.classes[k]
-            values = (figures.chance[k], figures.mean[0, k], figures.mean[s, k])
-            cells = (f"{figures.queries[k]:,}", *map(percent, values), f"{100 * change[k]:+.2f}")
-            rows.append((name, f"{attribute}: {chosen}", *cells))
+            before, then = figures.mean[0, k], figures.mean[s, k]
+            cells = (f"{figures.queries[k]:,}", *map(percent, (figures.chance[k], before, then)))
+            rows.append((name, f"{attribute}: {chosen}", *cells, f"{100 * (then - before):+.2f}"))
     note = (
-        f"MAP@all over the queries about a class, of classes with {_FEWEST} queries or more if there are such; of few "
-        "queries much is chance. Empty where none got worse"
+        "MAP@all over the queries about a class, of classes with ten queries or more if there are such; of few queries "
+        "much is chance. Empty where none got worse"
     )
     columns = ("%", "class", "queries", "random", names[0], "then", "points")
     return Table("Which classes get worse", (note,), columns, tuple(rows))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -171,48 +173,48 @@ def test_a_commit_that_never_ended_is_undone_or_whole(
         assert publish(again).counts["items"] == 2
 
 
+@contextmanager
+def taken_over(index: Index) -> Iterator[tuple[Committer, Receipt, Lease]]:
+    """A committer of {a} whose lease another one has now, a receipt that it still means to commit, and that lease."""
+    with Lease(index.uri) as first:
+        zombie = Committer(index, index.create_generation(checkpoint(), "/c"), first)
+        zombie.commit([receipt(zombie, upserts={"a": Item(1)})])
+        late = receipt(zombie, upserts={"a": Item(2), "new": Item(2)})
+        lease_module._held_here.clear()  # as in another process that has our number
+        with Lease(index.uri) as second:
+            yield zombie, late, second
+
+
 @pytest.mark.parametrize("checked", [True, False], ids=["by-the-lease", "by-the-sentinel"])
 def test_a_committer_that_was_taken_over_can_commit_nothing(
     index: Index, monkeypatch: pytest.MonkeyPatch, checked: bool
 ) -> None:
     """A process was suspended, its lease ran out, another one committed; then it wakes up."""
-    with Lease(index.uri) as first:
-        generation = index.create_generation(checkpoint(), "/c")
-        zombie = Committer(index, generation, first)
-        zombie.commit([receipt(zombie, upserts={"a": Item(1)})])
-        late = receipt(zombie, upserts={"a": Item(2), "new": Item(2)})
-        lease_module._held_here.clear()  # as in another process that has our number
-        with Lease(index.uri) as second:
-            owner = Committer(index, generation, second)
-            with pytest.raises(StoreError, match="taken over"):  # also before the owner has committed anything
-                zombie.commit([late])
-            assert_tables_hold(owner, {"a": Item(1)})
-            owner.commit([receipt(owner, upserts={"a": Item(3), "new": Item(3)})])
-            if not checked:
-                monkeypatch.setattr(first, "check", lambda: None)
-            with pytest.raises(StoreError, match="taken over" if checked else "another writer"):
-                zombie.commit([late])
-            assert_tables_hold(owner, {"a": Item(3), "new": Item(3)})
-            owner.commit([receipt(owner, upserts={"b": Item(4)})])
-            assert_tables_hold(owner, {"a": Item(3), "new": Item(3), "b": Item(4)})
+    with taken_over(index) as (zombie, late, second):
+        owner = Committer(index, zombie.generation, second)
+        with pytest.raises(StoreError, match="taken over"):  # also before the owner has committed anything
+            zombie.commit([late])
+        assert_tables_hold(owner, {"a": Item(1)})
+        owner.commit([receipt(owner, upserts={"a": Item(3), "new": Item(3)})])
+        if not checked:
+            monkeypatch.setattr(zombie.lease, "check", lambda: None)
+        with pytest.raises(StoreError, match="taken over" if checked else "another writer"):
+            zombie.commit([late])
+        assert_tables_hold(owner, {"a": Item(3), "new": Item(3)})
+        owner.commit([receipt(owner, upserts={"b": Item(4)})])
+        assert_tables_hold(owner, {"a": Item(3), "new": Item(3), "b": Item(4)})
 
 
 def test_a_commit_of_a_zombie_that_came_through_is_undone(index: Index) -> None:
     """It woke between the owner's start and its first commit; the owner stops, and the next run repairs."""
-    with Lease(index.uri) as first:
-        generation = index.create_generation(checkpoint(), "/c")
-        zombie = Committer(index, generation, first)
-        zombie.commit([receipt(zombie, upserts={"a": Item(1)})])
-        late = receipt(zombie, upserts={"a": Item(2), "new": Item(2)})
-        lease_module._held_here.clear()
-        with Lease(index.uri) as second:
-            owner = Committer(index, generation, second)
-            table = generation.committed_tables[1]
-            zombie._commit_table(table, late.replaced, late.fragments[table], "0" * 20 + "-zombie")
-            with pytest.raises(StoreError, match="another writer"):
-                owner.commit([receipt(owner, upserts={"b": Item(4)})])
+    with taken_over(index) as (zombie, late, second):
+        owner = Committer(index, zombie.generation, second)
+        table = zombie.generation.committed_tables[1]
+        zombie._commit_table(table, late.replaced, late.fragments[table], "0" * 20 + "-zombie")
+        with pytest.raises(StoreError, match="another writer"):
+            owner.commit([receipt(owner, upserts={"b": Item(4)})])
     with Lease(index.uri) as third:
-        repaired = Committer(index, generation, third)
+        repaired = Committer(index, zombie.generation, third)
         assert_tables_hold(repaired, {"a": Item(1)})
         repaired.commit([receipt(repaired, upserts={"b": Item(4)})])
         assert_tables_hold(repaired, {"a": Item(1), "b": Item(4)})
@@ -220,33 +222,25 @@ def test_a_commit_of_a_zombie_that_came_through_is_undone(index: Index) -> None:
 
 def test_a_zombie_that_only_slept_is_shut_out_before_the_owner_commits(index: Index) -> None:
     """Its lease ran out while it lived: every sentinel is written anew, so that nothing it began comes through."""
-    with Lease(index.uri) as first:
-        generation = index.create_generation(checkpoint(), "/c")
-        zombie = Committer(index, generation, first)
-        zombie.commit([receipt(zombie, upserts={"a": Item(1)})])
-        late = receipt(zombie, upserts={"a": Item(2), "new": Item(2)})
-        lease_module._held_here.clear()
-        with Lease(index.uri) as second:
-            second.predecessor = "silent"
-            owner = Committer(index, generation, second)
-            assert owner.mark == zombie.mark
-            for table in generation.committed_tables:
-                version = owner.datasets[table].version
-                # Not even one that would not ask the lease, nor look at the mark.
-                removed, updated = delete_rows(zombie.datasets[table], IS_SENTINEL)
-                operation = lance.LanceOperation.Update(
-                    removed_fragment_ids=removed,
-                    updated_fragments=updated,
-                    new_fragments=read_fragments(late.fragments.get(table, ())),
-                )
-                with pytest.raises(CommitConflictError):
-                    lance.LanceDataset.commit(
-                        zombie.datasets[table], operation, read_version=zombie.datasets[table].version
-                    )
-                assert lance.dataset(index.table_uri(table, generation.name)).version == version
-            assert_tables_hold(owner, {"a": Item(1)})
-            owner.commit([receipt(owner, upserts={"b": Item(4)})])
-            assert_tables_hold(owner, {"a": Item(1), "b": Item(4)})
+    with taken_over(index) as (zombie, late, second):
+        second.predecessor = "silent"
+        owner = Committer(index, zombie.generation, second)
+        assert owner.mark == zombie.mark
+        for table in zombie.generation.committed_tables:
+            dataset, version = zombie.datasets[table], owner.datasets[table].version
+            # Not even one that would not ask the lease, nor look at the mark.
+            removed, updated = delete_rows(dataset, IS_SENTINEL)
+            operation = lance.LanceOperation.Update(
+                removed_fragment_ids=removed,
+                updated_fragments=updated,
+                new_fragments=read_fragments(late.fragments.get(table, ())),
+            )
+            with pytest.raises(CommitConflictError):
+                lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+            assert lance.dataset(dataset.uri).version == version
+        assert_tables_hold(owner, {"a": Item(1)})
+        owner.commit([receipt(owner, upserts={"b": Item(4)})])
+        assert_tables_hold(owner, {"a": Item(1), "b": Item(4)})
 
 
 @pytest.mark.parametrize("tables", [slice(1, 2), slice(6, 7), slice(0, 7)], ids=["one", "items", "all"])

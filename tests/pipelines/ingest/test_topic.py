@@ -125,6 +125,30 @@ def test_a_batch_that_was_not_published_is_read_again(
     assert batch(2) == []
 
 
+def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
+    tmp_path: Path, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic, index = new_topic(), Index.create(tmp_path / "index")
+    broker.send(topic, [("a", None)], 0)
+    changes = Topic(index, f"kafka://{broker.address}/{topic}", tmp_path, {})
+    changes._next = {0: 7}  # of the topic that had this name before
+    (source,) = changes.waiting()
+    assert json.loads(Path(source.path).read_text()) == {"item_id": "a"}
+    assert f"{topic}/0 has been made anew" in caplog.text
+
+
+def test_two_topics_keep_their_offsets(tmp_path: Path, broker: Broker) -> None:
+    index, topics = Index.create(tmp_path / "index"), [new_topic(), new_topic()]
+    (tmp_path / "a").mkdir()
+    opened = [Topic(index, f"kafka://{broker.address}/{topic}", tmp_path / "a", {}) for topic in topics]
+    for topic, changes in zip(topics, opened, strict=True):
+        broker.send(topic, [("a", None)], 0)
+        for source in changes.waiting():
+            changes.taken(source)
+    again = [Topic(index, f"kafka://{broker.address}/{topic}", tmp_path / "a", {}) for topic in topics]
+    assert [changes.waiting() for changes in again] == [[], []]
+
+
 def test_what_is_no_row_is_a_dead_letter(
     tmp_path: Path, pictures: Path, broker: Broker, checkpoint: Path, oracle: Oracle
 ) -> None:
