@@ -84,11 +84,11 @@ def runtime(settings: RaySettings | None = None) -> Iterator[None]:
 def cpu_share(workers: int) -> float:
     """Logical CPUs that each of ``workers`` long-lived actors or training workers may ask for.
 
-    Together they take half of the cluster at most, and one each at most, so that the short tasks that feed them
-    always find room. Floored to hundredths.
+    Together they take a tenth of the cluster at most, and one each at most, so that the short tasks that feed them
+    always find room, even on what is left when most of the cluster is lost. Floored to thousandths.
     """
     assert workers > 0
-    return min(1.0, int(50 * ray.cluster_resources().get("CPU", 0.0) / workers) / 100)
+    return min(1.0, int(100 * ray.cluster_resources().get("CPU", 0.0) / workers) / 1000)
 
 
 def _connect(address: str, settings: RaySettings) -> None:

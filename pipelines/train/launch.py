@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 import ray.train
 import torch
-from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchTrainer
 
-from cluster.errors import ClusterError
-from cluster.runtime import cpu_share
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
@@ -33,6 +30,7 @@ from .curves import draw_curves
 from .distributed import World
 from .finish import finish
 from .run_folder import check_same_run, check_same_taxonomy, kept_epoch, read_history, write_epoch, write_problems
+from .scaling import scaling
 from .settings import TrainSettings
 from .trainer import Trainer
 
@@ -60,6 +58,7 @@ def train(settings: TrainSettings) -> Trained:
     Raises:
         ManifestError: nothing to train on.
         CheckpointError: the folder holds a run with other settings.
+        ClusterError: the cluster has too few GPUs or CPUs for what is asked.
     """
     check_same_run(settings)
     # Ray's workers run in other folders.
@@ -75,10 +74,6 @@ def train(settings: TrainSettings) -> Trained:
     check_same_taxonomy(settings, taxonomy)
     save_taxonomy(settings.out / "taxonomy.json", taxonomy)
     settings.save(settings.out / "settings.json")
-    enough = ray.cluster_resources().get("GPU", 0) >= settings.workers
-    if settings.gpu == "yes" and not enough:  # Ray would wait for ever
-        raise ClusterError(f"--gpu yes: the cluster does not have a GPU for each of {settings.workers} workers")
-    gpu = enough and settings.gpu != "no"
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={
@@ -86,11 +81,7 @@ def train(settings: TrainSettings) -> Trained:
             "manifest": manifest,
             "taxonomy": taxonomy.to_json(),
         },
-        scaling_config=ScalingConfig(
-            num_workers=settings.workers,
-            use_gpu=gpu,
-            resources_per_worker={"CPU": cpu_share(settings.workers), **({"GPU": 1} if gpu else {})},
-        ),
+        scaling_config=scaling(settings),
         run_config=RunConfig(
             name="ray",
             storage_path=str(settings.out),

@@ -203,10 +203,13 @@ class TrainSettings(Settings):
     """auto: bfloat16 on a GPU or a CPU that computes in it, else float32."""
     workers: int = Field(1, ge=1)
     """Ray Train workers: one GPU each, or CPUs."""
+    min_workers: int | None = Field(None, ge=1)
+    """With so many the run starts or goes on, as long as the cluster has no room for all `workers`; unset: with all of
+    them only. Every change costs the epoch that was begun."""
     gpu: Literal["auto", "yes", "no"] = "auto"
-    """auto: GPUs if the cluster has one per worker."""
+    """auto: GPUs if the cluster has one per worker (of `min_workers`)."""
     threads: int = Field(0, ge=0)
-    """Threads of a CPU worker; 0 = the node's cores shared among the workers."""
+    """Threads of a CPU worker, and logical CPUs that it asks for; 0 = the node's cores shared among its workers."""
     max_failures: int = Field(3, ge=-1)
     """Worker failures after which the run gives up; -1 = never."""
     validate_every: int = Field(1, ge=1)
@@ -238,6 +241,12 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _least_is_not_most(self) -> TrainSettings:
+        if self.min_workers is not None and self.min_workers > self.workers:
+            raise ValueError(f"min_workers ({self.min_workers}) is more than workers ({self.workers})")
+        return self
+
+    @model_validator(mode="after")
     def _epochs_for_every_stage(self) -> TrainSettings:
         stages = find_system(self.encoder.system).stages
         if self.epochs < stages:
@@ -246,5 +255,6 @@ class TrainSettings(Settings):
 
     def identity(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it continues."""
-        free = {"out", "cache", "workers", "gpu", "threads", "max_failures", "roots", "manifest", "taxonomy", "ray"}
+        free = {"out", "cache", "workers", "min_workers", "gpu", "threads", "max_failures"}
+        free |= {"roots", "manifest", "taxonomy", "ray"}
         return self.model_dump(mode="json", exclude=free)

@@ -172,6 +172,7 @@ class Trainer:
         keys = (*(f"loss_{name}" for name in names[:-1]), "loss")
         entry: dict[str, Any] = {"epoch": epoch + 1, **dict(zip(keys, means, strict=True))}
         entry |= {"learning_rate": rate, "seconds": seconds, "images_per_second": steps * settings.batch / seconds}
+        entry["workers"] = self.world.size
         return entry
 
     def _validate(self) -> dict[str, Any]:

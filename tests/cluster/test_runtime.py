@@ -22,7 +22,7 @@ def test_ray_that_was_there_is_used_and_left_alone(ray_session: None) -> None:
     assert ray.is_initialized()
 
 
-def test_shares_leave_half_of_the_cluster_to_other_tasks(ray_session: None) -> None:
+def test_shares_leave_most_of_the_cluster_to_other_tasks(ray_session: None) -> None:
     import ray
 
     total = ray.cluster_resources()["CPU"]
@@ -30,8 +30,8 @@ def test_shares_leave_half_of_the_cluster_to_other_tasks(ray_session: None) -> N
     for workers in range(1, 30):
         share = cpu_share(workers)
         assert 0 < share <= 1
-        assert workers * share <= total / 2
-        assert share == 1 or workers * (share + 0.01) > total / 2, "no smaller than it must be"
+        assert workers * share <= total / 10
+        assert share == 1 or workers * (share + 0.001) > total / 10, "no smaller than it must be"
 
 
 CODE = """

@@ -1,0 +1,66 @@
+"""A Ray cluster of several nodes on this machine: each has processes and resources of its own, and can be killed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import psutil
+from ray._private.node import Node
+from ray.cluster_utils import Cluster
+
+from cluster.runtime import ENVIRONMENT
+
+_STORE = 100 * 2**20  # bytes of shared memory per node
+
+
+class Nodes:
+    """A head without CPUs, and nodes that work.
+
+    Attributes:
+        workers: the nodes that work, in the order in which they came.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.workers: list[Node] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a process that is to run on the cluster."""
+        return {**os.environ, **ENVIRONMENT, "RAY_ADDRESS": self._cluster.address}
+
+    def add(self, cpus: int) -> None:
+        """One more node."""
+        self.workers.append(self._cluster.add_node(num_cpus=cpus, object_store_memory=_STORE))
+
+    def kill(self, node: Node) -> None:
+        """Everything that runs on a node is gone at once, as with a machine that loses its power."""
+        for process in self.processes(node):
+            process.kill()
+        self._cluster.remove_node(node, allow_graceful=False)
+        self.workers.remove(node)
+
+    def processes(self, node: Node, title: str = "") -> list[psutil.Process]:
+        """A node's processes that have the title in their command line."""
+        raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
+        return [p for p in (raylet, *raylet.children(recursive=True)) if title in " ".join(p.cmdline())]
+
+
+@contextmanager
+def ray_nodes(cpus: Sequence[int]) -> Iterator[Nodes]:
+    """A cluster with so many nodes beside its head, each with so many logical CPUs."""
+    added = {name: value for name, value in ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)  # Ray's processes inherit it
+    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": _STORE}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        nodes = Nodes(cluster)
+        for count in cpus:
+            nodes.add(count)
+        yield nodes
+    finally:
+        cluster.shutdown()
+        for name in added:
+            del os.environ[name]

@@ -1,0 +1,103 @@
+"""Training over several Ray nodes: the same result as on one, whatever is killed; and with as many as there are."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from model.checkpoint import load_checkpoint
+from pipelines.train.__main__ import main
+from tests.nodes import Nodes, ray_nodes
+
+from .shapes import write_shapes
+from .test_launch import arguments, epochs_done
+
+pytestmark = pytest.mark.slow
+
+EPOCHS = 6
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shapes(tmp_path_factory.mktemp("shapes") / "shapes.parquet", 80)
+
+
+@pytest.fixture(scope="module")
+def one_node(manifest: Path, tmp_path_factory: pytest.TempPathFactory, ray_session: None) -> str:
+    """What two workers on one node end with."""
+    out = tmp_path_factory.mktemp("one")
+    assert main([*arguments(manifest, out, EPOCHS), "--workers", "2"]) == 0
+    return load_checkpoint(out / "checkpoint").digest
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    """Two nodes with a CPU each."""
+    with ray_nodes([1, 1]) as nodes:
+        yield nodes
+
+
+def train(nodes: Nodes, manifest: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pipelines.train", *arguments(manifest, out, EPOCHS), "--workers", "2", *more]
+    return subprocess.Popen(
+        command,
+        env=nodes.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(run: subprocess.Popen[str], done: Callable[[], bool], seconds: float = 150) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
+def workers(out: Path) -> list[int]:
+    """How many workers there were in each epoch."""
+    path = out / "metrics.jsonl"
+    return [json.loads(line)["workers"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_a_node_and_a_driver_are_killed(nodes: Nodes, manifest: Path, one_node: str, tmp_path: Path) -> None:
+    run = train(nodes, manifest, tmp_path)
+    wait_for(run, lambda: epochs_done(tmp_path) >= 2)
+    assert all(nodes.processes(node, "RayTrainWorker") for node in nodes.workers), "a worker on every node"
+    nodes.kill(nodes.workers[0])
+    nodes.add(1)
+    wait_for(run, lambda: epochs_done(tmp_path) >= 4)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert epochs_done(tmp_path) < EPOCHS, "the driver was killed too late to show anything"
+    run = train(nodes, manifest, tmp_path)
+    _, errors = run.communicate(timeout=150)
+    assert run.returncode == 0, errors
+    assert workers(tmp_path) == [2] * EPOCHS
+    assert load_checkpoint(tmp_path / "checkpoint").digest == one_node
+
+
+def test_workers_go_and_come_with_the_nodes(nodes: Nodes, manifest: Path, tmp_path: Path) -> None:
+    run = train(nodes, manifest, tmp_path, "--min-workers", "1", "--epochs", "10000")
+    wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
+    nodes.kill(nodes.workers[0])
+    wait_for(run, lambda: workers(tmp_path)[-1:] == [1])
+    nodes.add(1)
+    wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    found = workers(tmp_path)
+    assert found == sorted(found[: found.index(1)], reverse=True) + found[found.index(1) :]
+    epochs = [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == list(range(1, len(epochs) + 1)), "every epoch once, whoever trained it"
