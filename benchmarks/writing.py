@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     taxonomy = taxonomy_of(options.attributes, 8)
     encoder = M3Net(EncoderConfig(backbone=options.backbone), taxonomy).eval()
     checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
-    chunks = draw_chunks(taxonomy, encoder.width, options)
+    chunks = draw_chunks(taxonomy, encoder.width, range(options.items), options.chunk)
     size = sum(table.nbytes for chunk in chunks for table in chunk.values())
     rows = sum(len(table) for chunk in chunks for table in chunk.values())
     per_group = max(1, options.group // (options.chunk * options.attributes * 2))
@@ -105,13 +105,13 @@ def write_ray(folder: Path, groups: Sequence[Sequence[Chunk]]) -> None:
         ray.data.from_arrow(blocks).write_lance(str(folder / f"{name}.lance"), mode="create")
 
 
-def draw_chunks(taxonomy: Taxonomy, width: int, options: argparse.Namespace) -> list[Chunk]:
+def draw_chunks(taxonomy: Taxonomy, width: int, items: range, size: int) -> list[Chunk]:
     """The rows of random duets: for each attribute a class, and for a fifth of them another one."""
-    dice = np.random.default_rng(0)
+    dice = np.random.default_rng(items.start)
     offsets = np.asarray(taxonomy.offsets[:-1])
     chunks = []
-    for start in range(0, options.items, options.chunk):
-        count = min(options.chunk, options.items - start)
+    for start in items[::size]:
+        count = min(size, items.stop - start)
         predicted = np.zeros((count, taxonomy.class_count), bool)
         for _ in range(2):
             chosen = offsets + dice.integers(0, 8, (count, len(offsets)))

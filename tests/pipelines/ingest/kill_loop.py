@@ -4,9 +4,10 @@
 
 Each round changes a random part of a catalogue by one of Duet's own commands, in a process that is killed with SIGKILL
 after a random time: the driver with all that it started, or, where Ray's workers embed, one of those. Then the same
-command runs to its end. Whatever is published at any time is read with plain LanceDB and compared with an oracle that
-embeds every picture alone: right after a kill every item is as it was before or as it will be, in all tables alike; at
-the end of a round all are as they should be.
+command runs to its end. Now and then a round embeds the catalogue with another encoder, changes it while there are two
+generations, publishes the new one and retires the old one, with kills in each step. Whatever is published at any time
+is read with plain LanceDB and compared with an oracle that embeds every picture alone: right after a kill every item is
+as it was before or as it will be, in all tables alike; at the end of a round all are as they should be.
 """
 
 from __future__ import annotations
@@ -63,15 +64,21 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.took = {False: 6.0, True: 20.0}  # seconds of the last whole run, by whether Ray's workers embedded
-        self.checkpoint = write_checkpoint(self.folder / "checkpoint")
-        self.oracle = Oracle.of(self.checkpoint)
+        self.checkpoint, self.other = (
+            write_checkpoint(self.folder / f"checkpoint {seed}", seed=seed) for seed in range(2)
+        )
+        oracles = [Oracle.of(self.checkpoint), Oracle.of(self.other)]
+        self.oracles = {oracle.checkpoint.digest: oracle for oracle in oracles}
         self.index = self.folder / "index"
 
     def round(self, number: int) -> str:
         """One change, killed and then ended; what it was, in words."""
-        kind = self.dice.choices(("upsert", "delete", "rollback"), (7, 3, 1 if number > 2 else 0))[0]
+        late = number > 2
+        kind = self.dice.choices(("upsert", "delete", "rollback", "switch"), (14, 6, 2 * late, 3 * late))[0]
         before = dict(self.wanted)
-        if kind == "rollback":
+        if kind == "switch":
+            told = self._switch(number)
+        elif kind == "rollback":
             # Back to where the last round left it: a change that is published, and then undone.
             self._to_its_end(self._ingest(self._change(number)))
             self.wanted, changed = before, dict(self.wanted)
@@ -88,6 +95,23 @@ class Loop:
             kind = "upsert"
             told = self._killed_and_ended(self._ingest(self._change(number)), before, self.wanted)
         return f"{kind}: {len(before)} -> {len(self.wanted)} items; {told}"
+
+    def _switch(self, number: int) -> str:
+        """Another encoder takes over, and the catalogue changes meanwhile."""
+        before, old = dict(self.wanted), Index.open(self.index).generations()[0].name
+        path = write_manifest(self.folder / f"{number} all.parquet", before)
+        new = [*self._ingest(path), "--generation", "new", "--checkpoint", str(self.other)]
+        told = [self._killed_and_ended(new, before, before)]
+        told.append(self._killed_and_ended(self._ingest(self._change(number)), before, self.wanted))
+        (name,) = {generation.name for generation in Index.open(self.index).generations()} - {old}
+        for action, which in (("publish", name), ("retire", old)):
+            arguments = ["pipelines.index", action, which, "--index", str(self.index)]
+            arguments += [] if action == "retire" else _KEEP
+            told.append(self._killed_and_ended(arguments, self.wanted, self.wanted))
+        latest, left = Index.open(self.index).latest(), Index.open(self.index).generations()
+        assert latest is not None and latest.generation == name and [one.name for one in left] == [name]
+        self.checkpoint, self.other = self.other, self.checkpoint
+        return "; ".join(told)
 
     def _change(self, number: int) -> str:
         """New, changed and relabelled items; the manifest that says so."""
@@ -107,7 +131,9 @@ class Loop:
     def _ingest(self, manifest: str) -> list[str]:
         by_ray = self.dice.random() < self.ray_share
         inline = ["--inline-rows", "0" if by_ray else "512"]
-        where = ["--manifest", manifest, "--index", str(self.index), "--checkpoint", str(self.checkpoint)]
+        where = ["--manifest", manifest, "--index", str(self.index)]
+        if not self.last:  # from then on the index knows its encoders
+            where += ["--checkpoint", str(self.checkpoint)]
         return ["pipelines.ingest", *where, *_COMMON, *_QUICK, *inline]
 
     def _published_before(self, changed: dict[str, Entry], before: dict[str, Entry]) -> str:
@@ -125,9 +151,16 @@ class Loop:
                 break
             killed.append(who)
             self._check(before, after)
-        self._to_its_end(arguments)
+        if not self._retired(arguments):
+            self._to_its_end(arguments)
         self._check(after, after)
         return f"killed: {', '.join(killed) or 'nothing'}"
+
+    def _retired(self, arguments: list[str]) -> bool:
+        """Whether it is a retirement that was killed when it had been done, or not killed at all."""
+        if arguments[1] != "retire":
+            return False
+        return arguments[2] not in {generation.name for generation in Index.open(self.index).generations()}
 
     def _killed(self, arguments: list[str]) -> str | None:
         """Run a command and kill it after a random time; who was killed, None if it ended before."""
@@ -205,14 +238,14 @@ class Loop:
             if fits[0] is not None:
                 mixed[item_id] = fits[0]
         try:
-            self.oracle.check(index, mixed, snapshot)
+            self.oracles[snapshot.model_digest].check(index, mixed, snapshot)
         except AssertionError as error:
             return f"{snapshot.snapshot_id}: the tables do not fit their items: {error}"
         return None
 
 
 def _by_ray(arguments: list[str]) -> bool:
-    return arguments[-2:] == ["--inline-rows", "0"]
+    return "--inline-rows 0" in " ".join(arguments)
 
 
 def _state(entry: Entry) -> tuple[str, int | None]:

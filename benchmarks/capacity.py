@@ -1,0 +1,112 @@
+"""The rates and sizes that docs/capacity.md reckons with, as this machine has them.
+
+    python -m benchmarks.capacity                      # 8 attributes, 1024-d, 50,000 items: ten minutes, 6 GB of disk
+    python -m benchmarks.capacity --items 5000
+
+Random vectors are written, committed and published as an ingestion does; then sizes
+are those of the files, by table. Index building and search are of the table of one attribute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.duet import taxonomy_of
+from benchmarks.ratio import seconds
+from benchmarks.writing import draw_chunks
+from model.checkpoint import Checkpoint
+from model.encoder import EncoderConfig
+from model.preparation import ImagePreparation
+from model.systems.m3net import M3Net
+from pipelines.index.committer import Committer
+from pipelines.index.datasets import write_tables
+from pipelines.index.lease import Lease
+from pipelines.index.naming import ITEMS, attribute_table
+from pipelines.index.receipt import Receipt
+from pipelines.index.schema import LIVE
+from pipelines.index.store import Index
+from pipelines.index.vector_index import VectorIndexSettings, bring_up, nearest
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _options(argv)
+    torch.manual_seed(0)
+    taxonomy = taxonomy_of(options.attributes, 8)
+    encoder = M3Net(EncoderConfig(backbone=options.backbone), taxonomy).eval()
+    checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
+    chunks = options.group // options.chunk
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        index = Index.create(Path(folder) / "index")
+        rows: defaultdict[str, int] = defaultdict(int)
+        writing, commits = 0.0, []
+        with Lease(index.uri) as lease:
+            committer = Committer(index, index.create_generation(checkpoint, "/none"), lease)
+            sequence = 0
+            for start in range(0, options.items, options.group):
+                drawn = draw_chunks(taxonomy, encoder.width, range(start, start + options.group), options.chunk)
+                receipts = []
+                for chunk in drawn:
+                    sequence += 1
+                    began = time.perf_counter()
+                    fragments = write_tables(committer.datasets, chunk)
+                    writing += time.perf_counter() - began
+                    receipts.append(Receipt(sequence, tuple(chunk[ITEMS]["item_id"].to_pylist()), (), fragments))
+                    for table, part in chunk.items():
+                        rows[table] += len(part)
+                commits.append(seconds(lambda receipts=receipts: committer.commit(receipts)))
+            generation = committer.generation.name
+        total = sum(rows.values())
+        print(f"{options.items:,} items, {options.attributes} attributes, {encoder.width}-d: {total:,} rows")
+        print(f"writing fragments    {total / writing:,.0f} rows/s, one process")
+        print(
+            f"a commit             {statistics.median(commits):.2f} s (median), {options.group:,} items, {chunks} chunks"
+        )
+        for table in rows:
+            size = _bytes(Path(index.table_uri(table, generation)) / "data")
+            print(f"  {table:20} {size / rows[table]:8,.1f} bytes/row, {rows[table]:,} rows")
+        _measure_index(index, generation, attribute_table(taxonomy.names[0]), options.queries)
+    return 0
+
+
+def _measure_index(index: Index, generation: str, table: str, queries: int) -> None:
+    dataset = index.dataset(table, generation)
+    count = dataset.count_rows()
+    built = seconds(lambda: bring_up(dataset, VectorIndexSettings(rows=256)))
+    dataset = index.dataset(table, generation)
+    size = _bytes(Path(index.table_uri(table, generation)) / "_indices")
+    print(f"vector index         {built:.1f} s for {count:,} rows, {size / count:.0f} bytes/row")
+    dice = np.random.default_rng(7)
+    picked = [int(row) for row in dice.integers(1, count, queries)]
+    vectors = [np.asarray(row, np.float32) for row in dataset.take(picked, ["embedding"])["embedding"].to_pylist()]
+    for what, exact in (("by the index", False), ("by a scan", True)):
+        times = [seconds(lambda v=v, e=exact: nearest(dataset, v, 100, where=LIVE, exact=e)) for v in vectors]
+        print(f"100 nearest          {1000 * statistics.median(times):.1f} ms {what} (median)")
+
+
+def _bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--attributes", type=int, default=8)
+    parser.add_argument("--backbone", default="resnet50", help="resnet50 has embeddings of 1024 numbers")
+    parser.add_argument("--chunk", type=int, default=256, help="items that a worker writes at once")
+    parser.add_argument("--group", type=int, default=512, help="items that are committed together")
+    parser.add_argument("--queries", type=int, default=20)
+    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
