@@ -30,7 +30,7 @@ from model.systems.m3net import M3Net
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_tables
 from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS, attribute_table
+from pipelines.index.naming import ITEMS, attribute_table, class_table
 from pipelines.index.receipt import Receipt
 from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
@@ -43,7 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     taxonomy = taxonomy_of(options.attributes, 8)
     encoder = M3Net(EncoderConfig(backbone=options.backbone), taxonomy).eval()
     checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
-    chunks = options.group // options.chunk
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         index = Index.create(Path(folder) / "index")
         rows: defaultdict[str, int] = defaultdict(int)
@@ -52,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             committer = Committer(index, index.create_generation(checkpoint, "/none"), lease)
             sequence = 0
             for start in range(0, options.items, options.group):
-                drawn = draw_chunks(taxonomy, encoder.width, range(start, start + options.group), options.chunk)
+                drawn = draw_chunks(
+                    taxonomy, encoder.width, range(start, min(start + options.group, options.items)), options.chunk
+                )
                 receipts = []
                 for chunk in drawn:
                     sequence += 1
@@ -67,12 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         total = sum(rows.values())
         print(f"{options.items:,} items, {options.attributes} attributes, {encoder.width}-d: {total:,} rows")
         print(f"writing fragments    {total / writing:,.0f} rows/s, one process")
-        print(
-            f"a commit             {statistics.median(commits):.2f} s (median), {options.group:,} items, {chunks} chunks"
-        )
-        for table in rows:
+        print(f"a commit             {statistics.median(commits):.2f} s (median) of {options.group:,} items")
+        name = taxonomy.names[0]
+        tables = {"attribute table": attribute_table(name), "class table": class_table(name), ITEMS: ITEMS}
+        for what, table in tables.items():
             size = _bytes(Path(index.table_uri(table, generation)) / "data")
-            print(f"  {table:20} {size / rows[table]:8,.1f} bytes/row, {rows[table]:,} rows")
+            print(f"{what:20} {size / rows[table]:,.0f} bytes/row, {rows[table]:,} rows")
         _measure_index(index, generation, attribute_table(taxonomy.names[0]), options.queries)
     return 0
 
