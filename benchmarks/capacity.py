@@ -3,8 +3,8 @@
     python -m benchmarks.capacity                      # 8 attributes, 1024-d, 50,000 items: ten minutes, 6 GB of disk
     python -m benchmarks.capacity --items 5000
 
-Random vectors are written, committed and published as an ingestion does; then sizes
-are those of the files, by table. Index building and search are of the table of one attribute.
+Random vectors are written and committed as an ingestion does, and fragments merged at the end; sizes are those of the
+files of the last version. Building an index and search are of the table of one attribute.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+import lance
 import numpy as np
 import torch
 
@@ -34,6 +35,7 @@ from pipelines.index.naming import ITEMS, attribute_table, class_table
 from pipelines.index.receipt import Receipt
 from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
+from pipelines.index.upkeep import UpkeepSettings, maintain
 from pipelines.index.vector_index import VectorIndexSettings, bring_up, nearest
 
 
@@ -64,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     for table, part in chunk.items():
                         rows[table] += len(part)
                 commits.append(seconds(lambda receipts=receipts: committer.commit(receipts)))
+            maintain(committer, UpkeepSettings(vector=VectorIndexSettings(rows=2**60)))
             generation = committer.generation.name
         total = sum(rows.values())
         print(f"{options.items:,} items, {options.attributes} attributes, {encoder.width}-d: {total:,} rows")
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = taxonomy.names[0]
         tables = {"attribute table": attribute_table(name), "class table": class_table(name), ITEMS: ITEMS}
         for what, table in tables.items():
-            size = _bytes(Path(index.table_uri(table, generation)) / "data")
+            size = _data_bytes(index.dataset(table, generation), Path(index.table_uri(table, generation)))
             print(f"{what:20} {size / rows[table]:,.0f} bytes/row, {rows[table]:,} rows")
         _measure_index(index, generation, attribute_table(taxonomy.names[0]), options.queries)
     return 0
@@ -83,18 +86,19 @@ def _measure_index(index: Index, generation: str, table: str, queries: int) -> N
     count = dataset.count_rows()
     built = seconds(lambda: bring_up(dataset, VectorIndexSettings(rows=256)))
     dataset = index.dataset(table, generation)
-    size = _bytes(Path(index.table_uri(table, generation)) / "_indices")
+    files = [file for file in (Path(index.table_uri(table, generation)) / "_indices").rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
     print(f"vector index         {built:.1f} s for {count:,} rows, {size / count:.0f} bytes/row")
-    dice = np.random.default_rng(7)
-    picked = [int(row) for row in dice.integers(1, count, queries)]
-    vectors = [np.asarray(row, np.float32) for row in dataset.take(picked, ["embedding"])["embedding"].to_pylist()]
+    some = dataset.to_table(columns=["embedding"], filter=LIVE, limit=queries)["embedding"].to_pylist()
+    vectors = [np.asarray(row, np.float32) for row in some]
     for what, exact in (("by the index", False), ("by a scan", True)):
         times = [seconds(lambda v=v, e=exact: nearest(dataset, v, 100, where=LIVE, exact=e)) for v in vectors]
         print(f"100 nearest          {1000 * statistics.median(times):.1f} ms {what} (median)")
 
 
-def _bytes(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _data_bytes(dataset: lance.LanceDataset, folder: Path) -> int:
+    files = [file.path for fragment in dataset.get_fragments() for file in fragment.data_files()]
+    return sum((folder / "data" / file).stat().st_size for file in files)
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -14,6 +14,7 @@ of plain LanceDB in bytes a second, and faster than Ray Data.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -133,7 +134,8 @@ def draw_chunks(taxonomy: Taxonomy, width: int, items: range, size: int) -> list
 
 def ledger_rows(ids: Sequence[str], taxonomy: Taxonomy) -> pa.Table:
     """Rows of ``items`` without pictures or labels."""
-    rows = [{"item_id": item_id, "image_hash": f"{n:064x}", "row_hash": f"{n:064x}"} for n, item_id in enumerate(ids)]
+    hashes = [(hashlib.sha256(i.encode()).hexdigest(), hashlib.sha256(i[::-1].encode()).hexdigest()) for i in ids]
+    rows = [{"item_id": i, "image_hash": a, "row_hash": b} for i, (a, b) in zip(ids, hashes, strict=True)]
     return pa.Table.from_pylist(rows, schema=items_schema(taxonomy, ()))
 
 

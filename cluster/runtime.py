@@ -37,8 +37,8 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 
-# Fewer logical CPUs than this and an actor pool can hold all of them while the tasks that feed it wait for one:
-# Ray then hangs without a word.
+# A pipeline's stages run side by side, each with a share of a CPU at least; where one never finds it, Ray hangs without
+# a word.
 LEAST_CPUS = 4
 
 _STARTS = 3  # of a local Ray, on a machine that is too busy for it at first
@@ -84,11 +84,12 @@ def runtime(settings: RaySettings | None = None) -> Iterator[None]:
 def cpu_share(workers: int) -> float:
     """Logical CPUs that each of ``workers`` long-lived actors or training workers may ask for.
 
-    Together they take a tenth of the cluster at most, and one each at most, so that the short tasks that feed them
-    always find room, even on what is left when most of the cluster is lost. Floored to thousandths.
+    Together they take a tenth of the cluster, and one each at most, so that the short tasks that feed them always find
+    room, even on what is left when most of the cluster is lost. In sixteenths, one at least: Ray Train adds them up as
+    floats and divides the sum again, which only such fractions survive.
     """
     assert workers > 0
-    return min(1.0, int(100 * ray.cluster_resources().get("CPU", 0.0) / workers) / 1000)
+    return min(16, max(1, int(1.6 * ray.cluster_resources().get("CPU", 0.0) / workers))) / 16
 
 
 def _connect(address: str, settings: RaySettings) -> None:

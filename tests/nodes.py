@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psutil
 from ray._private.node import Node
@@ -38,14 +38,22 @@ class Nodes:
     def kill(self, node: Node) -> None:
         """Everything that runs on a node is gone at once, as with a machine that loses its power."""
         for process in self.processes(node):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self._cluster.remove_node(node, allow_graceful=False)
         self.workers.remove(node)
 
     def processes(self, node: Node, title: str = "") -> list[psutil.Process]:
         """A node's processes that have the title in their command line."""
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
-        return [p for p in (raylet, *raylet.children(recursive=True)) if title in " ".join(p.cmdline())]
+        return [process for process in (raylet, *raylet.children(recursive=True)) if title in _title(process)]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return ""
 
 
 @contextmanager

@@ -24,8 +24,8 @@ from .report import Report
 from .source import PendingSource
 from .transport import unpack_receipt
 
-# Logical CPUs. Together with the workers' share they leave room on the smallest Ray that `cluster.runtime` starts:
-# a pool of actors that holds every CPU starves what feeds it, and Ray then hangs without a word.
+# Logical CPUs. Together with the workers' share (`cpu_share`) they leave room on the smallest Ray: a stage that never
+# finds its CPUs stops the others, and Ray then hangs without a word.
 _READER_CPUS = 0.25
 _DECODER_CPUS = 0.5
 _LEAST_CPUS = 2

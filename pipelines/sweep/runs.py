@@ -96,7 +96,9 @@ def commands(run: Run, settings: SweepSettings) -> list[list[str]]:
     train = ["train", "--recipe", str(run.recipe), *data, "--out", str(run.folder), "--seed", str(run.seed)]
     checkpoint = str(run.folder / "checkpoint")
     evaluate = ["evaluate", "--checkpoint", checkpoint, *data, "--split", settings.split, "--out", str(run.evaluation)]
-    return [[*train, "--threads", str(_threads(settings))], evaluate]
+    # A cluster's nodes have other cores than this machine, and `duet train` knows how to share them.
+    threads = [] if "RAY_ADDRESS" in os.environ else ["--threads", str(_threads(settings))]
+    return [[*train, *threads], evaluate]
 
 
 def _threads(settings: SweepSettings) -> int:

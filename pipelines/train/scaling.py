@@ -20,17 +20,20 @@ def scaling(settings: TrainSettings) -> ScalingConfig:
         ClusterError: the cluster has too few GPUs or CPUs; Ray would wait for them for ever.
     """
     least = settings.min_workers or settings.workers
+    lower = "--workers" if settings.min_workers is None else "--min-workers"
     gpu = settings.gpu != "no" and _room("GPU", 1) >= least
     if settings.gpu == "yes" and not gpu:
-        raise ClusterError(f"--gpu yes: the cluster does not have a GPU for each of {least} workers")
+        raise ClusterError(f"--gpu yes: the cluster does not have a GPU for each of {least} workers ({lower})")
+    if not gpu and settings.min_workers is not None and not settings.threads:
+        raise ClusterError("--min-workers on CPUs needs --threads: they say for how many workers a node has room")
     if gpu:
         asked: dict[str, float] = {"CPU": cpu_share(settings.workers), "GPU": 1}
     else:
         asked = {"CPU": settings.threads or cpu_share(settings.workers)}
         if _room("CPU", asked["CPU"]) < least:
             raise ClusterError(
-                f"{least} workers of {settings.threads} threads do not find as many CPUs on the cluster's nodes: lower "
-                "--threads, or --min-workers"
+                f"the cluster's nodes do not have {asked['CPU']:g} CPUs for each of {least} workers: lower --threads "
+                f"or {lower}, or raise the CPUs of a local Ray, --ray.cpus"
             )
     return ScalingConfig(
         # Ray's type hints are those of the Train before this one, which had no ranges.

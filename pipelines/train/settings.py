@@ -205,13 +205,13 @@ class TrainSettings(Settings):
     """Ray Train workers: one GPU each, or CPUs."""
     min_workers: int | None = Field(None, ge=1)
     """With so many the run starts or goes on, as long as the cluster has no room for all `workers`; unset: with all of
-    them only. Every change costs the epoch that was begun."""
+    them only. Every change costs the epoch that was begun. On CPUs it needs `threads`, by which room is counted."""
     gpu: Literal["auto", "yes", "no"] = "auto"
     """auto: GPUs if the cluster has one per worker (of `min_workers`)."""
     threads: int = Field(0, ge=0)
     """Threads of a CPU worker, and logical CPUs that it asks for; 0 = the node's cores shared among its workers."""
     max_failures: int = Field(3, ge=-1)
-    """Worker failures after which the run gives up; -1 = never."""
+    """Losses of a worker, or of a node with some, after which the run gives up; -1 = never."""
     validate_every: int = Field(1, ge=1)
     """Epochs between validations; the last epoch is always validated."""
     validation_items: int = Field(5_000, ge=1)

@@ -63,7 +63,7 @@ class Loop:
     last: str = ""
 
     def __post_init__(self) -> None:
-        self.took = {False: 6.0, True: 20.0}  # seconds of the last whole run, by whether Ray's workers embedded
+        self.took: dict[str, float] = {}  # seconds of the last whole run of a command
         self.checkpoint, self.other = (
             write_checkpoint(self.folder / f"checkpoint {seed}", seed=seed) for seed in range(2)
         )
@@ -168,7 +168,7 @@ class Loop:
         if _by_ray(arguments) and self.dice.random() < 0.5:
             return self._kill_worker(process)
         try:
-            process.wait(self.dice.uniform(0.3, 1) * self.took[_by_ray(arguments)])
+            process.wait(self.dice.uniform(0.3, 1) * self.took.get(_kind(arguments), 6.0))
             return None
         except subprocess.TimeoutExpired:
             pass
@@ -202,7 +202,7 @@ class Loop:
     def _to_its_end(self, arguments: list[str]) -> None:
         start, process = time.monotonic(), self._start(arguments)
         assert process.wait(600) == 0, (self.folder / "output.txt").read_text()[-3000:]
-        self.took[_by_ray(arguments)] = time.monotonic() - start
+        self.took[_kind(arguments)] = time.monotonic() - start
 
     def _start(self, arguments: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / "output.txt").open("a") as output:
@@ -246,6 +246,13 @@ class Loop:
 
 def _by_ray(arguments: list[str]) -> bool:
     return "--inline-rows 0" in " ".join(arguments)
+
+
+def _kind(arguments: list[str]) -> str:
+    """Commands of one kind take about as long as one another."""
+    return " ".join(
+        [*arguments[:2], *(name for name in ("--delete", "new") if name in arguments), str(_by_ray(arguments))]
+    )
 
 
 def _state(entry: Entry) -> tuple[str, int | None]:

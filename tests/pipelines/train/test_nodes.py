@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_a_node_and_a_driver_are_killed(nodes: Nodes, manifest: Path, one_node: 
     assert load_checkpoint(tmp_path / "checkpoint").digest == one_node
 
 
+@pytest.mark.timeout(600)  # Ray looks every minute, and waits for one where a node has just gone
 def test_workers_go_and_come_with_the_nodes(nodes: Nodes, manifest: Path, tmp_path: Path) -> None:
     run = train(nodes, manifest, tmp_path, "--min-workers", "1", "--epochs", "10000")
     wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
@@ -97,7 +99,6 @@ def test_workers_go_and_come_with_the_nodes(nodes: Nodes, manifest: Path, tmp_pa
     wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
-    found = workers(tmp_path)
-    assert found == sorted(found[: found.index(1)], reverse=True) + found[found.index(1) :]
+    assert [count for count, _ in groupby(workers(tmp_path))] == [2, 1, 2]
     epochs = [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert epochs == list(range(1, len(epochs) + 1)), "every epoch once, whoever trained it"

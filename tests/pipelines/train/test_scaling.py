@@ -27,13 +27,15 @@ def test_threads_are_asked_for_and_otherwise_a_share() -> None:
 
 def test_a_range_of_workers() -> None:
     assert scaling(settings(workers=4, min_workers=2, threads=2)).num_workers == (2, 4)
-    assert scaling(settings(workers=4, min_workers=4)).num_workers == 4
+    assert scaling(settings(workers=4, min_workers=4, threads=1)).num_workers == 4
+    with pytest.raises(ClusterError, match="--min-workers on CPUs needs --threads"):
+        scaling(settings(workers=4, min_workers=2))
     with pytest.raises(ValueError, match=r"min_workers \(3\) is more than workers \(2\)"):
         settings(workers=2, min_workers=3)
 
 
 def test_what_the_cluster_does_not_have_is_said_at_once() -> None:
-    with pytest.raises(ClusterError, match="2 workers of 3 threads"):
+    with pytest.raises(ClusterError, match="3 CPUs for each of 2 workers: lower --threads or --workers"):
         scaling(settings(workers=2, threads=3))
     with pytest.raises(ClusterError, match="a GPU for each of 2 workers"):
         scaling(settings(workers=3, min_workers=2, gpu="yes"))
