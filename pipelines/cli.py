@@ -26,7 +26,7 @@ COMMANDS = {
     "evaluate": ("pipelines.evaluate.__main__", "measure retrieval quality"),
     "attention": ("pipelines.evaluate.attention_command", "draw where an encoder looks in pictures"),
     "sweep": ("pipelines.sweep.__main__", "train and evaluate many recipes with many seeds, side by side"),
-    "snapshots": ("pipelines.index.__main__", "list what an index has published"),
+    "snapshots": ("pipelines.index.__main__", "list, switch and remove what an index has published"),
     "submit": ("cluster.jobs", "run any of these as a job on a Ray cluster"),
 }
 

@@ -92,7 +92,8 @@ def perform(runs: Sequence[Run], settings: SweepSettings) -> Iterator[tuple[Run,
 
 def commands(run: Run, settings: SweepSettings) -> list[list[str]]:
     """The arguments of `duet` that make a run."""
-    data = ["--manifest", *settings.manifest, *(["--roots", *settings.roots] if settings.roots else [])]
+    data = [part for one in settings.manifest for part in ("--manifest", one)]
+    data += [part for one in settings.roots for part in ("--roots", one)]
     train = ["train", "--recipe", str(run.recipe), *data, "--out", str(run.folder), "--seed", str(run.seed)]
     checkpoint = str(run.folder / "checkpoint")
     evaluate = ["evaluate", "--checkpoint", checkpoint, *data, "--split", settings.split, "--out", str(run.evaluation)]

@@ -22,7 +22,7 @@ from .augment import AugmentationConfig
 class EncoderSection(Section):
     """The network."""
 
-    system: str = "m3net"
+    system: str = "posterior"
     """Its name; `duet systems` lists them."""
     switches: list[str] = []
     """Of the system; `duet systems` lists them."""

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 import ray
 
+from cluster.settings import parse_settings
 from pipelines.data.wardrobe.generate import write_wardrobe
 from pipelines.errors import DuetError
+from pipelines.evaluate.settings import EvaluateSettings
 from pipelines.sweep.__main__ import main
 from pipelines.sweep.runs import commands, plan
 from pipelines.sweep.settings import SweepSettings
+from pipelines.train.settings import TrainSettings
 
 RECIPE = """
 epochs = 1
@@ -32,7 +35,8 @@ def recipes(tmp_path: Path) -> Path:
 
 
 def settings_of(tmp_path: Path, *recipes: Path, **more: Any) -> SweepSettings:
-    return SweepSettings(recipes=list(recipes), manifest=["items.parquet"], out=tmp_path / "out", **more)
+    given = {"manifest": ["items.parquet"], "out": tmp_path / "out"} | more
+    return SweepSettings(recipes=list(recipes), **given)
 
 
 def test_plan_goes_seed_by_seed_with_the_baseline_first(tmp_path: Path, recipes: Path) -> None:
@@ -58,10 +62,16 @@ def test_faults_of_recipes_name_the_file(tmp_path: Path, recipes: Path) -> None:
 
 
 def test_commands_are_what_a_user_would_give(tmp_path: Path, recipes: Path) -> None:
-    settings = settings_of(tmp_path, recipes / "classifier.toml", seeds=[2], roots=["a", "b"], split="val", jobs=10**6)
+    more: dict[str, Any] = {"manifest": ["a.parquet", "b.parquet"], "roots": ["a", "b"], "split": "val", "jobs": 10**6}
+    settings = settings_of(tmp_path, recipes / "classifier.toml", seeds=[2], **more)
     (run,) = plan(settings)
-    folder, data = tmp_path / "out" / "classifier-2", "--manifest items.parquet --roots a b"
-    assert [" ".join(command) for command in commands(run, settings)] == [
+    folder = tmp_path / "out" / "classifier-2"
+    data = "--manifest a.parquet --manifest b.parquet --roots a --roots b"
+    given = commands(run, settings)
+    for kind, (_, *arguments) in zip((TrainSettings, EvaluateSettings), given, strict=True):
+        read = parse_settings(kind, arguments, "duet")
+        assert (read.manifest, read.roots) == (["a.parquet", "b.parquet"], ["a", "b"])
+    assert [" ".join(command) for command in given] == [
         f"train --recipe {recipes}/classifier.toml {data} --out {folder} --seed 2 --threads 1",
         f"evaluate --checkpoint {folder}/checkpoint {data} --split val --out {folder}/evaluation-val",
     ]
