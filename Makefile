@@ -39,6 +39,6 @@ bench: $(STAMP)  ## measure what is claimed about speed
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Duet needs Python >= 3.11; name one: make PYTHON=python3.11")'
 	@test -x $(BIN)/pip || { echo "== environment: $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "== installing into $(VENV) what pyproject.toml asks for, as pinned by constraints.txt (5 GB, minutes at first)"
+	@echo "== installing into $(VENV) what pyproject.toml asks for, as pinned by constraints.txt (7 GB, minutes at first)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
