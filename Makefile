@@ -16,7 +16,7 @@ demo: $(STAMP)  ## draw a wardrobe, train, index, serve, search it, write a page
 
 test: $(STAMP)  ## run the whole test suite
 	@echo "== tests (real pictures: $${DUET_TEST_DATA:-none, set DUET_TEST_DATA to use some})"
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 lint: $(STAMP)  ## check style, format and types
 	@echo "== style, format, types"

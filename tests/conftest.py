@@ -28,6 +28,12 @@ def pytest_report_header() -> str:
     return f"DUET_TEST_DATA: {folder or 'NOT SET, so every test with real pictures is skipped'}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests come first, so that no process is left alone with one of them in the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real pictures with labels (``products/tiny.parquet`` and larger ones)."""

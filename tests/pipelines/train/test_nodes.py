@@ -89,16 +89,21 @@ def test_a_node_and_a_driver_are_killed(nodes: Nodes, manifest: Path, one_node: 
     assert load_checkpoint(tmp_path / "checkpoint").digest == one_node
 
 
-@pytest.mark.timeout(600)  # Ray looks every minute, and waits for one where a node has just gone
-def test_workers_go_and_come_with_the_nodes(nodes: Nodes, manifest: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(600)  # Ray looks every minute
+def test_workers_go_and_come_with_the_nodes(
+    nodes: Nodes, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # How long Ray waits for what has just gone; a minute by default.
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "15")
     run = train(nodes, manifest, tmp_path, "--min-workers", "1", "--epochs", "10000")
-    wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
+    # Several epochs each: the last one's checkpoint may not be there yet, and it is then lost as one that was begun.
+    wait_for(run, lambda: workers(tmp_path)[-4:] == [2] * 4)
     nodes.kill(nodes.workers[0])
-    wait_for(run, lambda: workers(tmp_path)[-1:] == [1])
+    wait_for(run, lambda: workers(tmp_path)[-4:] == [1] * 4)
     nodes.add(1)
-    wait_for(run, lambda: workers(tmp_path)[-1:] == [2])
+    wait_for(run, lambda: workers(tmp_path)[-4:] == [2] * 4)
     os.killpg(run.pid, signal.SIGKILL)
     run.communicate()
-    assert [count for count, _ in groupby(workers(tmp_path))] == [2, 1, 2]
+    assert [count for count, _ in groupby(workers(tmp_path))][-3:] == [2, 1, 2], "it may begin with one"
     epochs = [json.loads(line)["epoch"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert epochs == list(range(1, len(epochs) + 1)), "every epoch once, whoever trained it"

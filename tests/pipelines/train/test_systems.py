@@ -78,7 +78,8 @@ def test_losses_are_the_systems_own_unless_given(tmp_path: Path) -> None:
     def settings(**changes: object) -> TrainSettings:
         return TrainSettings(manifest=["x.parquet"], out=tmp_path, **changes)  # type: ignore[arg-type]
 
-    assert settings().objective == ObjectiveSection(
+    assert (settings().encoder.system, settings().objective.instance) == ("posterior", 0.2)
+    assert settings(encoder={"system": "m3net"}).objective == ObjectiveSection(
         classification=1, prototype=1, instance=1, margin=0.4, positive_weight=1, smoothing=0, momentum=0.9
     )
     asen = settings(encoder={"system": "asen"}, objective={"margin": 0.3}).objective
