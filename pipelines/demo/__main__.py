@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,10 +55,11 @@ class DemoSettings(Settings):
 @command("duet demo", DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; say after each step what it did and where it lies."""
-    settings = parse_settings(DemoSettings, argv, "duet demo")
+    settings = parse_settings(DemoSettings, argv, "python -m pipelines.demo")
     start, out = time.monotonic(), settings.out
     out.mkdir(parents=True, exist_ok=True)
     wardrobe, catalogue, index = out / "wardrobe.parquet", out / "catalogue.parquet", out / "index"
+    warnings.filterwarnings("ignore", "lance is not fork-safe")  # Ray's forks are each followed by an exec at once
     _step("wardrobe", "drawing garments whose labels are known")
     if not wardrobe.exists():
         write_wardrobe(wardrobe, settings.items, settings.seed)
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pq.write_table(pq.read_table(wardrobe, filters=[("split", "=", "test")]), held_out)
         held_out.replace(catalogue)
     with runtime():
-        _step("train", "M3-Net with Ray Train")
+        _step("train", "an encoder, with Ray Train")
         recipe = ["--recipe", str(settings.recipe_file)]
         _run(train(["--manifest", str(wardrobe), "--out", str(out / "train"), *recipe]))
         checkpoint = str(out / "train" / "checkpoint")
