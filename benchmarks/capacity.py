@@ -84,10 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure_index(index: Index, generation: str, table: str, queries: int) -> None:
     dataset = index.dataset(table, generation)
     count = dataset.count_rows()
+    folder = Path(index.table_uri(table, generation)) / "_indices"
+    before = set(folder.rglob("*"))
     built = seconds(lambda: bring_up(dataset, VectorIndexSettings(rows=256)))
     dataset = index.dataset(table, generation)
-    files = [file for file in (Path(index.table_uri(table, generation)) / "_indices").rglob("*") if file.is_file()]
-    size = sum(file.stat().st_size for file in files)
+    size = sum(file.stat().st_size for file in set(folder.rglob("*")) - before if file.is_file())
     print(f"vector index         {built:.1f} s for {count:,} rows, {size / count:.0f} bytes/row")
     some = dataset.to_table(columns=["embedding"], filter=LIVE, limit=queries)["embedding"].to_pylist()
     vectors = [np.asarray(row, np.float32) for row in some]
