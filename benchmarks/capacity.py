@@ -1,6 +1,6 @@
 """The rates and sizes that docs/capacity.md reckons with, as this machine has them.
 
-    python -m benchmarks.capacity                      # 8 attributes, 1024-d, 50,000 items: ten minutes, 6 GB of disk
+    python -m benchmarks.capacity                      # 8 attributes, 1024-d, 50,000 items: minutes, 4 GB of disk
     python -m benchmarks.capacity --items 5000
 
 Random vectors are written and committed as an ingestion does, and fragments merged at the end; sizes are those of the
@@ -19,15 +19,9 @@ from pathlib import Path
 
 import lance
 import numpy as np
-import torch
 
-from benchmarks.duet import taxonomy_of
 from benchmarks.ratio import seconds
-from benchmarks.writing import draw_chunks
-from model.checkpoint import Checkpoint
-from model.encoder import EncoderConfig
-from model.preparation import ImagePreparation
-from model.systems.m3net import M3Net
+from benchmarks.writing import checkpoint_of, draw_chunks
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_tables
 from pipelines.index.lease import Lease
@@ -41,10 +35,8 @@ from pipelines.index.vector_index import VectorIndexSettings, bring_up, nearest
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    torch.manual_seed(0)
-    taxonomy = taxonomy_of(options.attributes, 8)
-    encoder = M3Net(EncoderConfig(backbone=options.backbone), taxonomy).eval()
-    checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
+    checkpoint = checkpoint_of(options.attributes, options.backbone)
+    taxonomy, encoder = checkpoint.taxonomy, checkpoint.encoder
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         index = Index.create(Path(folder) / "index")
         rows: defaultdict[str, int] = defaultdict(int)

@@ -20,14 +20,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from benchmarks.duet import taxonomy_of
 from benchmarks.ratio import seconds
-from model.checkpoint import Checkpoint
-from model.encoder import EncoderConfig
-from model.preparation import ImagePreparation
-from model.systems.m3net import M3Net
 from model.taxonomy import Taxonomy
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_tables
@@ -41,7 +35,7 @@ from pipelines.index.store import Index
 from pipelines.index.vector_index import nearest
 from pipelines.ingest.rows import Encoded, embedding_rows
 
-from .writing import ledger_rows
+from .writing import checkpoint_of, ledger_rows
 
 _CLASSES = 8
 _GROUP = 1_000  # items of a receipt when the whole is written at once
@@ -49,10 +43,8 @@ _GROUP = 1_000  # items of a receipt when the whole is written at once
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    torch.manual_seed(0)
-    taxonomy = taxonomy_of(options.attributes, _CLASSES)
-    encoder = M3Net(EncoderConfig(backbone="resnet18"), taxonomy).eval()  # for its width, 256
-    checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
+    checkpoint = checkpoint_of(options.attributes, "resnet18", _CLASSES)  # 256-d
+    taxonomy, encoder = checkpoint.taxonomy, checkpoint.encoder
     dice = np.random.default_rng(0)
     settings = PublishSettings(retention=RetentionSettings(minutes=options.minutes))
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:

@@ -47,10 +47,8 @@ Chunk = dict[str, pa.Table]
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    torch.manual_seed(0)
-    taxonomy = taxonomy_of(options.attributes, 8)
-    encoder = M3Net(EncoderConfig(backbone=options.backbone), taxonomy).eval()
-    checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
+    checkpoint = checkpoint_of(options.attributes, options.backbone)
+    taxonomy, encoder = checkpoint.taxonomy, checkpoint.encoder
     chunks = draw_chunks(taxonomy, encoder.width, range(options.items), options.chunk)
     size = sum(table.nbytes for chunk in chunks for table in chunk.values())
     rows = sum(len(table) for chunk in chunks for table in chunk.values())
@@ -71,6 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.ray:
             _against_ray(place, checkpoint, groups, options.rounds, size)
     return 0
+
+
+def checkpoint_of(attributes: int, backbone: str, classes: int = 8) -> Checkpoint:
+    """An untrained encoder, for its taxonomy and its width."""
+    torch.manual_seed(0)
+    encoder = M3Net(EncoderConfig(backbone=backbone), taxonomy_of(attributes, classes)).eval()
+    return Checkpoint(encoder, ImagePreparation(32, 32), None, None, {}, "0" * 64)
 
 
 def write_ours(folder: Path, checkpoint: Checkpoint, groups: Sequence[Sequence[Chunk]]) -> None:

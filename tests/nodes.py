@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import psutil
@@ -26,10 +29,16 @@ class Nodes:
         self._cluster = cluster
         self.workers: list[Node] = []
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of a process that is to run on the cluster."""
-        return {**os.environ, **ENVIRONMENT, "RAY_ADDRESS": self._cluster.address}
+    def start(self, module: str, arguments: Sequence[str]) -> subprocess.Popen[str]:
+        """A driver, in a process group of its own, that runs on the cluster."""
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **ENVIRONMENT, "RAY_ADDRESS": self._cluster.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def add(self, cpus: int) -> None:
         """One more node."""
@@ -47,6 +56,15 @@ class Nodes:
         """A node's processes that have the title in their command line."""
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         return [process for process in (raylet, *raylet.children(recursive=True)) if title in _title(process)]
+
+
+def wait_for(run: subprocess.Popen[str], done: Callable[[], bool], seconds: float = 150) -> None:
+    """Until it is done, as long as the driver runs."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert run.poll() is None, run.communicate()
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
 
 
 def _title(process: psutil.Process) -> str:

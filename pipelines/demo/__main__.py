@@ -36,6 +36,8 @@ from .questions import Labels, Question, questions
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "demo.toml"
 
+_PROG = "python -m pipelines.demo"
+
 
 class DemoSettings(Settings):
     """Draw a wardrobe, train on it, index what the encoder never saw, serve it, and ask."""
@@ -52,10 +54,10 @@ class DemoSettings(Settings):
     """Answers shown of each question."""
 
 
-@command("duet demo", DuetError)
+@command(_PROG, DuetError)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; say after each step what it did and where it lies."""
-    settings = parse_settings(DemoSettings, argv, "python -m pipelines.demo")
+    settings = parse_settings(DemoSettings, argv, _PROG)
     start, out = time.monotonic(), settings.out
     out.mkdir(parents=True, exist_ok=True)
     wardrobe, catalogue, index = out / "wardrobe.parquet", out / "catalogue.parquet", out / "index"

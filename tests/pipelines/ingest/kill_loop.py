@@ -168,7 +168,9 @@ class Loop:
         if _by_ray(arguments) and self.dice.random() < 0.5:
             return self._kill_worker(process)
         try:
-            process.wait(self.dice.uniform(0.3, 1) * self.took.get(_kind(arguments), 6.0))
+            process.wait(
+                self.dice.uniform(0.3, 1) * self.took.get(_kind(arguments), 20.0 if _by_ray(arguments) else 6.0)
+            )
             return None
         except subprocess.TimeoutExpired:
             pass

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipelines.index.store import Index
-from tests.nodes import Nodes, ray_nodes
+from tests.nodes import Nodes, ray_nodes, wait_for
 
 from .support import Oracle, catalogue, write_manifest
 from .test_kill import committed
@@ -34,23 +32,7 @@ def ingest(folder: Path, checkpoint: Path, nodes: Nodes, *more: str) -> subproce
     manifest = write_manifest(folder / "m.parquet", catalogue(ITEMS))
     arguments = ["--manifest", manifest, "--index", str(folder / "index"), "--checkpoint", str(checkpoint)]
     arguments += ["--chunk", "4", "--batch", "4", "--threads", "1", "--commit-vectors", "1", "--actors", "2"]
-    command = [sys.executable, "-m", "pipelines.ingest", *arguments, "--inline-rows", "0", *more]
-    return subprocess.Popen(
-        command,
-        env=nodes.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(run: subprocess.Popen[str], done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
-    while not done():
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
+    return nodes.start("pipelines.ingest", [*arguments, "--inline-rows", "0", *more])
 
 
 @pytest.mark.parametrize(("number", "more"), [(0, ["--separate-decode"]), (1, [])])

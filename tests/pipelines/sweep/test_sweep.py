@@ -61,6 +61,14 @@ def test_faults_of_recipes_name_the_file(tmp_path: Path, recipes: Path) -> None:
         plan(settings_of(tmp_path, tmp_path / "empty"))
 
 
+def test_a_cluster_shares_its_own_cores(tmp_path: Path, recipes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(tmp_path, recipes / "classifier.toml", seeds=[2])
+    (run,) = plan(settings)
+    assert "--threads" in commands(run, settings)[0]
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
+    assert "--threads" not in commands(run, settings)[0]
+
+
 def test_commands_are_what_a_user_would_give(tmp_path: Path, recipes: Path) -> None:
     more: dict[str, Any] = {"manifest": ["a.parquet", "b.parquet"], "roots": ["a", "b"], "split": "val", "jobs": 10**6}
     settings = settings_of(tmp_path, recipes / "classifier.toml", seeds=[2], **more)

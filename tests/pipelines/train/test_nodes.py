@@ -6,9 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import pytest
 
 from model.checkpoint import load_checkpoint
 from pipelines.train.__main__ import main
-from tests.nodes import Nodes, ray_nodes
+from tests.nodes import Nodes, ray_nodes, wait_for
 
 from .shapes import write_shapes
 from .test_launch import arguments, epochs_done
@@ -47,23 +45,7 @@ def nodes() -> Iterator[Nodes]:
 
 
 def train(nodes: Nodes, manifest: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "pipelines.train", *arguments(manifest, out, EPOCHS), "--workers", "2", *more]
-    return subprocess.Popen(
-        command,
-        env=nodes.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(run: subprocess.Popen[str], done: Callable[[], bool], seconds: float = 150) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert run.poll() is None, run.communicate()
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
+    return nodes.start("pipelines.train", [*arguments(manifest, out, EPOCHS), "--workers", "2", *more])
 
 
 def workers(out: Path) -> list[int]:
