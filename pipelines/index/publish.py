@@ -77,7 +77,7 @@ def publish(
     gate.check(
         changed=None if committer.changed is None else sorted(committer.changed),
         published_items=before.items if before else 0,
-        indexed=report.vectors if before else list(committer.datasets),
+        indexed=[*report.built, *report.inspected] if before else list(committer.datasets),
     )
     number = 1 if latest is None else int(latest.snapshot_id.removeprefix("s")) + 1
     snapshot = Snapshot(

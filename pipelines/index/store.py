@@ -29,6 +29,8 @@ from .schema import GENERATIONS_SCHEMA
 from .sentinel import FIRST_MARK, sentinel_row
 from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
 
+_CACHE_BYTES = 64 * 1024**2  # of parts of indices, and as much of descriptions of files
+
 
 class Index:
     """Make one with `Index.open` or `Index.create`. Reading needs no lease; writing does (`Lease`, `Committer`).
@@ -39,7 +41,8 @@ class Index:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._session = Session()  # caches of file metadata and indices, shared by all tables
+        # Of all tables together. Lance would keep up to 7 GiB of indices that one gate after the other asks.
+        self._session = Session(index_cache_size_bytes=_CACHE_BYTES, metadata_cache_size_bytes=_CACHE_BYTES)
         self._generations: dict[str, Generation] = {}
 
     @classmethod

@@ -7,6 +7,7 @@ the new ones, and a row is rewritten about log₂ N times in its life, however l
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +18,7 @@ from pydantic import Field
 from cluster.settings import Section
 
 from .committer import Committer
-from .vector_index import VectorIndexSettings, bring_up
+from .vector_index import VectorIndexSettings, bring_up, outgrown, train
 
 LARGEST = 2**20  # rows of a fragment; one of so many is not merged any more
 
@@ -37,11 +38,22 @@ class UpkeepSettings(Section):
 
 @dataclass
 class UpkeepReport:
-    """Names of the tables of which fragments were merged, scalar indices or vector indices brought up to date."""
+    """Names of the tables that something was done to.
+
+    Attributes:
+        compacted: fragments were merged.
+        indexed: scalar indices were built or extended.
+        built: a vector index was built.
+        extended: a vector index was extended.
+        inspected: one of the extended, in turn. It was trained anew if the table had outgrown it; nothing else costs
+            as much as that and looking for it, so it is done for one table at a time, however many are due.
+    """
 
     compacted: list[str] = field(default_factory=list)
     indexed: list[str] = field(default_factory=list)
-    vectors: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
+    extended: list[str] = field(default_factory=list)
+    inspected: list[str] = field(default_factory=list)
 
 
 def maintain(committer: Committer, settings: UpkeepSettings) -> UpkeepReport:
@@ -57,8 +69,14 @@ def maintain(committer: Committer, settings: UpkeepSettings) -> UpkeepReport:
             report.compacted.append(table)
         if _index_scalars(dataset, settings):
             report.indexed.append(table)
-        if bring_up(dataset, settings.vector):
-            report.vectors.append(table)
+        done = bring_up(dataset, settings.vector)
+        if done:
+            (report.built if done == "built" else report.extended).append(table)
+    if report.extended:
+        table = random.Random(committer.sequence).choice(report.extended)
+        if outgrown(committer.datasets[table], settings.vector):
+            train(committer.datasets[table], settings.vector)
+        report.inspected.append(table)
     committer.refresh()
     return report
 
@@ -108,12 +126,12 @@ def _index_scalars(dataset: lance.LanceDataset, settings: UpkeepSettings) -> boo
     wanted: dict[str, Literal["BTREE", "BITMAP"]] = {"item_id": "BTREE"}
     if "class" in dataset.schema.names:
         wanted["class"] = "BITMAP"
-    have = {index.name for index in dataset.describe_indices()}
-    before = dataset.version
+    have = {index.name: index for index in dataset.describe_indices()}
+    before, rows = dataset.version, dataset.count_rows()
     for column, kind in wanted.items():
         name = f"{column}_{kind.lower()}"
         if name not in have:
             dataset.create_scalar_index(column, kind, name=name)
-        elif dataset.stats.index_stats(name)["num_unindexed_rows"] > settings.unindexed_share * dataset.count_rows():
+        elif rows - have[name].num_rows_indexed > settings.unindexed_share * rows:
             dataset.optimize.optimize_indices(index_names=[name])
     return dataset.version != before

@@ -48,7 +48,7 @@ def test_upkeep_changes_no_row_and_what_is_new_is_found(committer: Committer, ro
     dice, items = random.Random(1), {f"i{n}": Item(n % 8) for n in range(rows)}
     committer.commit([receipt(committer, upserts=items)])
     done = maintain(committer, settings)
-    assert TABLE in done.vectors and ITEMS in done.indexed
+    assert TABLE in done.built and ITEMS in done.indexed
     compacted, extended = set(), set()
     for _ in range(14):
         upserts = {f"i{n}": Item(dice.randrange(8)) for n in dice.sample(range(2 * rows), 25)}
@@ -57,7 +57,7 @@ def test_upkeep_changes_no_row_and_what_is_new_is_found(committer: Committer, ro
         items = {key: item for key, item in {**items, **upserts}.items() if key not in deletes}
         report = maintain(committer, settings)
         compacted.update(report.compacted)
-        extended.update([*report.vectors, *report.indexed])
+        extended.update([*report.extended, *report.indexed])
         assert_tables_hold(committer, items)
         dataset = committer.datasets[TABLE]
         sizes = [fragment.count_rows() for fragment in dataset.get_fragments()]
@@ -80,12 +80,22 @@ def test_upkeep_changes_no_row_and_what_is_new_is_found(committer: Committer, ro
 def test_an_index_is_trained_anew_when_the_table_has_grown(committer: Committer) -> None:
     settings = UpkeepSettings(vector=VectorIndexSettings(rows=256, growth=1.5))
 
+    def fitting(rows: int) -> int:
+        return round(np.sqrt(rows * np.sqrt(1.5)))
+
     def partitions() -> int:
         return len(committer.datasets[TABLE].stats.index_stats(VECTOR_INDEX)["indices"][0]["centroids"])
 
     committer.commit([receipt(committer, upserts={f"i{n}": Item(n % 8) for n in range(260)})])
     maintain(committer, settings)
-    assert partitions() == round(np.sqrt(261))
-    committer.commit([receipt(committer, upserts={f"j{n}": Item(n % 8) for n in range(300)})])
-    assert TABLE in maintain(committer, settings).vectors
-    assert partitions() == round(np.sqrt(561))
+    assert partitions() == fitting(261)
+    rows, inspected = 261, set[str]()
+    while TABLE not in inspected:
+        before = partitions()
+        committer.commit([receipt(committer, upserts={f"j{rows + n}": Item(n % 8) for n in range(150)})])
+        rows += 150
+        report = maintain(committer, settings)
+        assert len(report.inspected) == 1 and set(report.inspected) <= set(report.extended)
+        inspected.update(report.inspected)
+        assert partitions() == (fitting(rows) if TABLE in report.inspected and rows > 390 else before)
+    assert rows > 390, "it was not outgrown"
