@@ -21,6 +21,7 @@ from pipelines.index.schema import LIVE
 
 from .carried import CarriedClasses
 from .filters import Filter, filter_mask
+from .grouping import group_codes
 from .matrices import EmbeddingColumn, MatrixCache, embeddings
 from .ranking import id_ranks
 from .reader import Reader
@@ -41,6 +42,7 @@ class Candidates:
         self._ids = table.column("item_id").combine_chunks()
         self._uris = table.column("image_uri")
         self.metadata = _columns(table.column("metadata"))
+        self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()
 
@@ -75,6 +77,12 @@ class Candidates:
         """An item's metadata, without what is missing."""
         row = self.metadata.slice(position, 1).to_pylist()[0] if self.metadata.num_columns else {}
         return {name: value for name, value in row.items() if value is not None}
+
+    def groups(self, column: str) -> NDArray[np.int64]:
+        """Items with one value of a metadata column have one code -> N (`group_codes`)."""
+        if column not in self._groups:
+            self._groups[column] = group_codes(self.metadata.column(column))
+        return self._groups[column]
 
     def allowed(self, filter_: Filter | None, excluded: Sequence[int], leave_out: int | None) -> NDArray[np.int64]:
         """Positions of the candidates.

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from model.checkpoint import Checkpoint
 from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
+from .explanation import Explanation, changed_classes, explain_score
+from .grouping import best_of_groups
 from .limits import Limits
 from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
@@ -139,21 +142,27 @@ class Engine:
 
         with stage("plan"):
             plan = self.plan(request)
+        if request.validate_only:
+            return SearchResult((), 0, True, plan.snapshot_id, self.checkpoint.digest, seconds, "", plan=str(plan))
         with stage("query"):
             query = self._source.vectors(plan)
         with stage("candidates"):
-            leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
-            excluded = [index for condition in plan.conditions for index in condition.excluded]
-            allowed = self._candidates.allowed(plan.filter, excluded, leave_out)
+            allowed = self._allowed(plan)
+            codes = None if plan.group_by is None else self._candidates.groups(plan.group_by)[allowed]
         with stage("score"):
             scores = score(plan, query, self._candidates, allowed)
         with stage("rank"):
             end = plan.offset + plan.page_size
-            ids = self._candidates.id_ranks[allowed]
-            order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=end)
+
+            def best(limit: int) -> NDArray[np.int64]:
+                ids = self._candidates.id_ranks[allowed]
+                return rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=limit)
+
+            order = best(end) if codes is None else best_of_groups(best, codes, end)
+            groups = 0 if codes is None else len(np.unique(codes))
         with stage("explain"):
-            hits = self._hits(plan, query, scores, allowed, order)
-        following = PageToken(plan.snapshot_id, plan.digest, end)
+            hits = self._hits(plan, query, scores, allowed, order[plan.offset :])
+        more = end < (len(allowed) if codes is None else groups)
         return SearchResult(
             hits=hits,
             total_candidates=len(allowed),
@@ -161,15 +170,55 @@ class Engine:
             snapshot_id=plan.snapshot_id,
             model=self.checkpoint.digest,
             timings=seconds,
-            next_page_token=self._tokens.issue(following) if end < len(allowed) else "",
+            next_page_token=self._tokens.issue(PageToken(plan.snapshot_id, plan.digest, end)) if more else "",
+            total_groups=groups,
+            plan=str(plan),
         )
+
+    def explain(self, request: SearchRequest, item_id: str = "") -> Explanation:
+        """Why an item is where it is among all candidates of a request.
+
+        Args:
+            request: its page and `group_by` mean nothing here.
+            item_id: "" = only the query is explained.
+
+        Raises:
+            RequestError: as `search`; or the item is not in the snapshot, or is no candidate.
+            ImageError, StoreError: as `search`.
+        """
+        plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
+        query = self._source.vectors(plan)
+        changes = changed_classes(query, self.scope.taxonomy)
+        if not item_id:
+            return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
+        allowed, position = self._allowed(plan), self._candidates.find(read_item_id(item_id, self.limits, "item_id"))
+        if position is None:
+            message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
+            raise RequestError("ITEM_NOT_FOUND", message, "item_id")
+        row = int(np.searchsorted(allowed, position))
+        if row == len(allowed) or allowed[row] != position:
+            message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
+            raise RequestError("NOT_A_CANDIDATE", message, "item_id")
+        scores = score(plan, query, self._candidates, allowed)
+        ids = self._candidates.id_ranks[allowed]
+        order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
+        place = int(np.flatnonzero(order == row)[0])
+        (hit,) = self._hits(replace(plan, offset=place), query, scores, allowed, order[place : place + 1])
+        parts = explain_score(plan, query, hit, self._candidates)
+        return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
+
+    def _allowed(self, plan: Plan) -> NDArray[np.int64]:
+        """Positions of the plan's candidates."""
+        leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
+        excluded = [index for condition in plan.conditions for index in condition.excluded]
+        return self._candidates.allowed(plan.filter, excluded, leave_out)
 
     def _hits(
         self, plan: Plan, query: QueryVectors, scores: Scores, allowed: NDArray[np.int64], order: NDArray[np.int64]
     ) -> tuple[Hit, ...]:
-        """The page's part of a ranking of the rows of `scores`."""
+        """The page's part of a ranking, as rows of `scores`."""
         hits = []
-        for place, row in enumerate(order[plan.offset :].tolist(), plan.offset + 1):
+        for place, row in enumerate(order.tolist(), plan.offset + 1):
             position = int(allowed[row])
             hits.append(
                 Hit(

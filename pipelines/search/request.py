@@ -68,6 +68,9 @@ class SearchRequest:
         page_size: hits, 0 = the default.
         page_token: of the page before.
         snapshot: id; "" = the published one.
+        group_by: metadata column; of the items that share its value only the best is a hit. "" = none.
+        exact: compare every candidate, whatever it costs.
+        validate_only: check and plan, and search nothing.
     """
 
     image: bytes | None = None
@@ -78,9 +81,13 @@ class SearchRequest:
     page_size: int = 0
     page_token: str = ""
     snapshot: str = ""
+    group_by: str = ""
+    exact: bool = False
+    validate_only: bool = False
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the ranking: everything but where the page begins and ends."""
         picture = b"" if self.image is None else hashlib.sha256(self.image).digest()
-        return hashlib.sha256(repr(replace(self, image=picture, page_size=0, page_token="")).encode()).hexdigest()
+        plain = replace(self, image=picture, page_size=0, page_token="", validate_only=False)
+        return hashlib.sha256(repr(plain).encode()).hexdigest()
