@@ -19,7 +19,9 @@ from model.checkpoint import Checkpoint
 from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
+from .description import describe_items
 from .explanation import Explanation, changed_classes, explain_score
+from .filters import Filter, check_filter
 from .grouping import best_of_groups
 from .limits import Limits
 from .matrices import MatrixCache
@@ -30,7 +32,7 @@ from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, V
 from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
-from .result import ClassProbability, Hit, Item, SearchResult
+from .result import Hit, Item, SearchResult
 from .scoring import Scores, contribution, score
 from .vectors import QuerySource, QueryVectors
 
@@ -96,23 +98,34 @@ class Engine:
     def item(self, item_id: str) -> Item:
         """One item with its thumbnail. Raises `RequestError`."""
         item_id = read_item_id(item_id, self.limits, "name")
-        row, position = self.reader.item(item_id), self._candidates.find(item_id)
-        if row is None or position is None:
+        found = describe_items(self.reader, self._candidates, [item_id])
+        if not found:
             message = f"snapshot {self.scope.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "name")
-        taxonomy = self.scope.taxonomy
-        carried = {name: self._candidates.carried_by(n, position) for n, name in enumerate(taxonomy.names)}
-        return Item(
-            item_id=item_id,
-            image_uri=self._candidates.image_uri(position),
-            thumbnail=row["thumbnail"] or b"",
-            metadata=self._candidates.metadata_of(position),
-            labels={name: tuple(row["labels"].get(name) or ()) for name in taxonomy.names},
-            predictions={
-                name: tuple(ClassProbability(taxonomy.class_name(m)[1], p) for m, p in classes.items())
-                for name, classes in carried.items()
-            },
-        )
+        return found[0]
+
+    def items(
+        self, filter_: Filter | None = None, *, offset: int = 0, count: int = 10, thumbnails: bool = True
+    ) -> tuple[list[Item], int]:
+        """Items in the order of their ids.
+
+        Args:
+            filter_: of these only; None = all.
+            offset: items before the first one.
+            count: at most so many.
+            thumbnails: whether they are read.
+
+        Returns:
+            Those, and how many pass the filter.
+
+        Raises:
+            RequestError: the filter cannot be answered.
+        """
+        checked = None if filter_ is None else check_filter(filter_, self.scope.metadata, self.limits)
+        allowed = self._candidates.allowed(checked, (), None)
+        part = allowed[np.argsort(self._candidates.id_ranks[allowed])][offset : offset + count]
+        ids = [self._candidates.item_id(position) for position in part.tolist()]
+        return describe_items(self.reader, self._candidates, ids, thumbnails=thumbnails), len(allowed)
 
     def embed(self, image: bytes) -> tuple[QueryDuet, Vector | None]:
         """The duet of an encoded picture, and its global embedding where the model has one. Raises `ImageError`."""
@@ -187,6 +200,8 @@ class Engine:
             ImageError, StoreError: as `search`.
         """
         plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
+        if request.validate_only:
+            return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, {})
         query = self._source.vectors(plan)
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:

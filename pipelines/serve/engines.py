@@ -15,7 +15,7 @@ from pipelines.index.store import Index
 from pipelines.search.engine import Engine
 from pipelines.search.limits import Limits
 from pipelines.search.matrices import MatrixCache
-from pipelines.search.paging import PageTokens
+from pipelines.search.paging import PageToken, PageTokens
 from pipelines.search.request import SearchRequest
 
 from .batching import BatchingEncoder
@@ -105,7 +105,10 @@ class Engines:
         """The engine that answers a request: a further page is of the first page's snapshot."""
         if not request.page_token:
             return self.of(request.snapshot)
-        token = self.tokens.read(request.page_token)
+        return self.of_page(self.tokens.read(request.page_token))
+
+    def of_page(self, token: PageToken) -> Engine:
+        """The engine that a page goes on with. Raises `RequestError` (``SNAPSHOT_EXPIRED``)."""
         try:
             return self.of(token.snapshot_id)
         except RequestError as error:

@@ -77,6 +77,16 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     status = rpc_status.from_call(error)
     if status is None:
         return ServiceError(error.code(), f"{error.code().name}: {error.details()}")
+    return ServiceError(error.code(), status.message, *read_details(status))
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """The canonical status of a google.rpc.Code."""
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
+
+
+def read_details(status: status_pb2.Status) -> tuple[str, str]:
+    """Reason and field of a status; "" for what it does not have."""
     reason, field = "", ""
     for detail in status.details:
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -84,7 +94,7 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
             reason = info.reason
         elif detail.Unpack(bad) and bad.field_violations:
             field = bad.field_violations[0].field
-    return ServiceError(error.code(), status.message, reason, field)
+    return reason, field
 
 
 def _status(code: grpc.StatusCode, reason: str, message: str, field: str = "") -> status_pb2.Status:

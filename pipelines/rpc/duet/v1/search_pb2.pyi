@@ -224,20 +224,21 @@ class ClassChange(_message.Message):
         ...
 
 class AttentionMap(_message.Message):
-    __slots__ = ('attribute', 'height', 'width', 'values', 'overlay_png')
+    __slots__ = ('attribute', 'class_name', 'height', 'width', 'values', 'overlay_png')
     ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
-    CLASS_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
     HEIGHT_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     OVERLAY_PNG_FIELD_NUMBER: _ClassVar[int]
     attribute: str
+    class_name: str
     height: int
     width: int
     values: _containers.RepeatedScalarFieldContainer[float]
     overlay_png: bytes
 
-    def __init__(self, attribute: _Optional[str]=..., height: _Optional[int]=..., width: _Optional[int]=..., values: _Optional[_Iterable[float]]=..., overlay_png: _Optional[bytes]=..., **kwargs) -> None:
+    def __init__(self, attribute: _Optional[str]=..., class_name: _Optional[str]=..., height: _Optional[int]=..., width: _Optional[int]=..., values: _Optional[_Iterable[float]]=..., overlay_png: _Optional[bytes]=...) -> None:
         ...
 
 class StageTiming(_message.Message):
