@@ -2,7 +2,9 @@
 
     DuetError (ValueError)
     ├── ManifestError      a manifest, or one row of it: names the file, row and column
-    ├── StoreError         an index that is missing, of another encoder, or held by another writer
+    ├── StoreError         an index that is missing, damaged, or of another encoder
+    │   ├── BusyError      another process writes to it: nothing was begun
+    │   └── GateError      what was to be published is not fit for it: what was published stands
     └── RequestError       a search request: `reason` (UPPER_SNAKE), `field` (path in the request)
 
 All are `ValueError`s; the rest of the tree stands in `model.errors`.
@@ -13,9 +15,11 @@ from __future__ import annotations
 from model.errors import CheckpointError, DuetError, EncoderError, ImageError, TaxonomyError
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "DuetError",
     "EncoderError",
+    "GateError",
     "ImageError",
     "ManifestError",
     "RequestError",
@@ -32,6 +36,14 @@ class StoreError(DuetError):
     """An index that is missing, damaged, made by another encoder, or held by another writer."""
 
 
+class BusyError(StoreError):
+    """Another process writes to the index; nothing was begun."""
+
+
+class GateError(StoreError):
+    """What was to be published is not fit for it; what was published stands."""
+
+
 class RequestError(DuetError):
     """A request that cannot be answered as it stands.
 
@@ -43,3 +55,7 @@ class RequestError(DuetError):
     def __init__(self, reason: str, message: str, field: str = "") -> None:
         super().__init__(message)
         self.reason, self.field = reason, field
+
+    def below(self, path: str) -> RequestError:
+        """The same error of a part of a larger request: fields begin with the part's path."""
+        return RequestError(self.reason, str(self), f"{path}.{self.field}" if self.field else path)

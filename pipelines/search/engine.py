@@ -196,13 +196,17 @@ class Engine:
             item_id: "" = only the query is explained.
 
         Raises:
-            RequestError: as `search`; or the item is not in the snapshot, or is no candidate.
+            RequestError: as `search`, with fields below ``search``; or the item is not in the snapshot, or is no
+                candidate (``item_id``).
             ImageError, StoreError: as `search`.
         """
-        plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
-        if request.validate_only:
-            return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, {})
-        query = self._source.vectors(plan)
+        try:
+            plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
+            if request.validate_only:
+                return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, {})
+            query = self._source.vectors(plan)
+        except RequestError as error:
+            raise error.below("search") from None
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:
             return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)

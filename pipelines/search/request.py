@@ -60,7 +60,8 @@ class SearchRequest:
     """What is asked.
 
     Args:
-        image: an encoded picture; at most one of ``image`` and ``item_id``.
+        image: an encoded picture; at most one of ``image``, ``image_uri`` and ``item_id``.
+        image_uri: where a picture lies, which a server reads below its roots; an engine is given the picture itself.
         item_id: an item of the snapshot, which is itself left out of the answer.
         attributes: at most one condition per attribute.
         manipulations: changes of the query, all of them together.
@@ -84,6 +85,7 @@ class SearchRequest:
     group_by: str = ""
     exact: bool = False
     validate_only: bool = False
+    image_uri: str | None = None
 
     @property
     def digest(self) -> str:

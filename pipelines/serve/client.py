@@ -8,6 +8,7 @@ with Client("127.0.0.1:50051") as client:
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -140,6 +141,36 @@ class Client:
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
+
+    def upsert(
+        self, items: Iterable[catalog_pb2.UpsertItem], request_id: str | None = None
+    ) -> catalog_pb2.UpsertItemsResponse:
+        """Put items in; the next search of this server sees them.
+
+        Args:
+            items: as messages; all are committed together.
+            request_id: None = a new one. A call that failed may be made again with its own.
+        """
+        request_id = uuid.uuid4().hex if request_id is None else request_id
+        messages = [
+            catalog_pb2.UpsertItemsRequest(request_id=request_id if n == 0 else "", item=item)
+            for n, item in enumerate(items)
+        ]
+        return self._call(self._catalog.UpsertItems, iter(messages))
+
+    def delete(self, item_ids: Iterable[str], request_id: str | None = None) -> catalog_pb2.DeleteItemsResponse:
+        """Take items out; the next search of this server does not see them. See `upsert`."""
+        request_id = uuid.uuid4().hex if request_id is None else request_id
+        return self._call(
+            self._catalog.DeleteItems, catalog_pb2.DeleteItemsRequest(request_id=request_id, item_ids=item_ids)
+        )
+
+    def publish(self, snapshot: str = "", request_id: str | None = None) -> str:
+        """Serve an earlier snapshot again, or publish what is committed (""); the id of the new snapshot."""
+        request_id = uuid.uuid4().hex if request_id is None else request_id
+        name = snapshot_name(snapshot) if snapshot else ""
+        request = catalog_pb2.PublishSnapshotRequest(request_id=request_id, snapshot=name)
+        return read_snapshot_name(self._call(self._catalog.PublishSnapshot, request).snapshot.name, "snapshot")
 
     def taxonomy(self, snapshot: str = "") -> Taxonomy:
         """The attributes and classes that a request may name."""

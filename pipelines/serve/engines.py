@@ -46,6 +46,7 @@ class Engines:
         self._cache = MatrixCache(settings.cache_bytes)
         self.tokens = PageTokens(secrets.token_bytes(32))
         self._lock = threading.Lock()  # guards what follows, briefly
+        self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
         self._opening = threading.Lock()  # one snapshot is opened at a time
         self._published: Engine | None = None
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -60,6 +61,10 @@ class Engines:
         Raises:
             DuetError: it, or its checkpoint, cannot be opened; the engine that there was stays.
         """
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         snapshot = self.index.latest()
         if snapshot is None or (
             self._published is not None and self._published.scope.snapshot_id == snapshot.snapshot_id

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import DuetError, ImageError, RequestError, StoreError
+from pipelines.errors import BusyError, DuetError, GateError, ImageError, RequestError, StoreError
 
 DOMAIN = "duet"
 
@@ -59,6 +59,10 @@ def to_status(error: Exception) -> status_pb2.Status:
             return _status(CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT), reason, str(error), field)
         case ImageError(code=code):
             return _status(grpc.StatusCode.INVALID_ARGUMENT, f"IMAGE_{code}", str(error), "image")
+        case BusyError():
+            return _status(grpc.StatusCode.UNAVAILABLE, "INDEX_BUSY", "another process writes the index; retry later")
+        case GateError():
+            return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", str(error))
         case StoreError():
             return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", str(error))
         case OverloadError():

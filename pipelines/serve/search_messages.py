@@ -27,6 +27,7 @@ from .messages import (
     write_classes,
     write_metadata,
 )
+from .pictures import Pictures
 
 T = TypeVar("T")
 
@@ -43,16 +44,21 @@ _OPERATIONS = {
 }
 
 
-def read_request(message: search_pb2.SearchRequest, limits: Limits) -> SearchRequest:
-    """A request as it was asked. Raises `RequestError` for what no dataclass can hold, or is more than the limits."""
+def read_request(message: search_pb2.SearchRequest, limits: Limits, pictures: Pictures) -> SearchRequest:
+    """A request as it was asked, with the picture that it names.
+
+    Raises:
+        RequestError: what no dataclass can hold, or is more than the limits; or a picture that is not to be had.
+    """
     check_count(len(message.attributes), limits.attribute_conditions, "attributes")
     for n, one in enumerate(message.attributes):
         number = len(one.classes) + len(one.excluded_classes)
         check_count(number, limits.classes_per_condition, f"attributes[{n}].classes")
     check_count(len(message.manipulations), limits.manipulations, "manipulations")
     query = message.WhichOneof("query")
+    image = pictures.read(message.image_uri, "image_uri") if query == "image_uri" else None
     return SearchRequest(
-        image=message.image if query == "image" else None,
+        image=message.image if query == "image" else image,
         item_id=message.item_id if query == "item_id" else None,
         attributes=tuple(
             AttributeCondition(
@@ -89,6 +95,7 @@ def write_request(request: SearchRequest) -> search_pb2.SearchRequest:
     operations = {operation: number for number, operation in _OPERATIONS.items()}
     return search_pb2.SearchRequest(
         image=request.image,
+        image_uri=request.image_uri,
         item_id=request.item_id,
         attributes=[
             search_pb2.AttributeCondition(

@@ -17,9 +17,12 @@ from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, sea
 from pipelines.search.limits import Limits
 
 from .calls import Calls
+from .catalog_servicer import CatalogServicer
 from .engines import Engines
-from .servicer import CatalogServicer, SearchServicer
+from .pictures import Pictures
+from .search_servicer import SearchServicer
 from .settings import ServeSettings
+from .writer import Writer
 
 SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
@@ -57,8 +60,11 @@ class Server:
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
             ]
         )
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(self._engines, self._calls), server)
-        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._engines, self._calls), server)
+        pictures = Pictures(self._settings.roots, self._limits)
+        search = SearchServicer(self._engines, self._calls, pictures)
+        catalog = CatalogServicer(self._engines, self._calls, pictures, Writer(self._engines, self._settings))
+        search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
+        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(catalog, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
@@ -69,6 +75,11 @@ class Server:
         await server.start()
         self._following = asyncio.create_task(self._follow())
         return port
+
+    @property
+    def ready(self) -> bool:
+        """Whether a snapshot and its encoder are loaded."""
+        return self._engines.ready
 
     async def wait(self) -> None:
         """Until the index cannot be served: raises the `DuetError` of the first load."""

@@ -14,6 +14,9 @@ class ServeSettings(Settings):
     """Folder (or s3:// prefix) of the index."""
     checkpoint: str = ""
     """Where the checkpoint lies now, if not where it lay at ingestion; it must be the one of the snapshot."""
+    roots: list[str] = []
+    """Folders or s3:// addresses below which pictures lie that requests name by their location; none: no request may
+    name one."""
     port: int = Field(50051, ge=0, le=65535)
     """TCP port; 0 = any free one, which is printed."""
     device: str = "cpu"

@@ -32,9 +32,10 @@ MANIPULATION_OPERATION_ADD: ManipulationOperation
 MANIPULATION_OPERATION_REMOVE: ManipulationOperation
 
 class SearchRequest(_message.Message):
-    __slots__ = ('image', 'item_id', 'attributes', 'manipulations', 'filter', 'page_size', 'page_token', 'snapshot', 'group_by', 'exact', 'validate_only')
+    __slots__ = ('image', 'item_id', 'image_uri', 'attributes', 'manipulations', 'filter', 'page_size', 'page_token', 'snapshot', 'group_by', 'exact', 'validate_only')
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URI_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     MANIPULATIONS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +47,7 @@ class SearchRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     item_id: str
+    image_uri: str
     attributes: _containers.RepeatedCompositeFieldContainer[AttributeCondition]
     manipulations: _containers.RepeatedCompositeFieldContainer[Manipulation]
     filter: _filter_pb2.Filter
@@ -56,7 +58,7 @@ class SearchRequest(_message.Message):
     exact: bool
     validate_only: bool
 
-    def __init__(self, image: _Optional[bytes]=..., item_id: _Optional[str]=..., attributes: _Optional[_Iterable[_Union[AttributeCondition, _Mapping]]]=..., manipulations: _Optional[_Iterable[_Union[Manipulation, _Mapping]]]=..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]]=..., page_size: _Optional[int]=..., page_token: _Optional[str]=..., snapshot: _Optional[str]=..., group_by: _Optional[str]=..., exact: bool=..., validate_only: bool=...) -> None:
+    def __init__(self, image: _Optional[bytes]=..., item_id: _Optional[str]=..., image_uri: _Optional[str]=..., attributes: _Optional[_Iterable[_Union[AttributeCondition, _Mapping]]]=..., manipulations: _Optional[_Iterable[_Union[Manipulation, _Mapping]]]=..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]]=..., page_size: _Optional[int]=..., page_token: _Optional[str]=..., snapshot: _Optional[str]=..., group_by: _Optional[str]=..., exact: bool=..., validate_only: bool=...) -> None:
         ...
 
 class AttributeCondition(_message.Message):

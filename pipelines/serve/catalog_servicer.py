@@ -1,107 +1,37 @@
-"""The two services: messages in, an engine asked, messages out."""
+"""CatalogService: what the catalogue has, and changes of it."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import hashlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterable
 from typing import Any
 
-from pipelines.data.images import prepare
 from pipelines.errors import RequestError
-from pipelines.evaluate.attention import NoAttentionError, look
 from pipelines.index.snapshot import Snapshot
-from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
+from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc
+from pipelines.search.limits import check_count, read_name
 from pipelines.search.paging import PageToken
-from pipelines.search.planner import page_size
-from pipelines.search.query import image_limits
+from pipelines.search.planner import page_size, read_item_id
 
-from .batch import in_order
-from .calls import Calls, answered, answered_in_turn, status_of
+from .calls import Calls, answered
 from .catalog_messages import write_item, write_limits, write_snapshot, write_taxonomy
 from .engines import Engines
-from .explanation_messages import write_attention, write_explanation
 from .filter_messages import read_filter
 from .messages import read_item_name, read_snapshot_name, snapshot_name
-from .search_messages import read_request, write_duet, write_error, write_result
+from .pictures import Pictures
+from .upsert import UpsertedItem
+from .write_messages import read_upsert, write_deleted, write_upserted
+from .writer import Writer
 
 PUBLISHED = "published"
 _LISTING = "snapshots"  # stands in a page token where a search has its request's digest
 
 
-class SearchServicer(search_pb2_grpc.SearchServiceServicer):
-    """``duet.v1.SearchService``."""
-
-    def __init__(self, engines: Engines, calls: Calls) -> None:
-        self._engines, self._calls = engines, calls
-
-    @answered
-    async def Search(self, request: search_pb2.SearchRequest, context: Any) -> search_pb2.SearchResponse:
-        """Rank a snapshot's items."""
-        return await self._calls.run(context, functools.partial(self._search, request))
-
-    @answered_in_turn
-    async def BatchSearch(
-        self, requests: AsyncIterable[search_pb2.BatchSearchRequest], context: Any
-    ) -> AsyncIterator[search_pb2.BatchSearchResponse]:
-        """Rank a snapshot's items for each request of a stream."""
-        self._engines.of()  # raises before there is one: then the batch as a whole is to be tried again
-
-        async def answer(request: search_pb2.BatchSearchRequest) -> search_pb2.BatchSearchResponse:
-            try:
-                work = functools.partial(self._search, request.search)
-                return search_pb2.BatchSearchResponse(response=await self._calls.run(context, work))
-            except Exception as error:  # noqa: BLE001 - boundary
-                return search_pb2.BatchSearchResponse(error=write_error(status_of(error, "BatchSearch")))
-
-        async for response in in_order(requests, answer, self._engines.limits.batch_searches):
-            yield response
-
-    @answered
-    async def Explain(self, request: search_pb2.ExplainRequest, context: Any) -> search_pb2.ExplainResponse:
-        """Why an item is where it is, and where the encoder looks."""
-
-        def explain(before_stage: Callable[[str], None]) -> search_pb2.ExplainResponse:
-            asked = replace(read_request(request.search, self._engines.limits), page_token="")
-            engine = self._engines.for_request(asked)
-            message = write_explanation(engine.explain(asked, request.item_id))
-            if asked.image is not None and not asked.validate_only:
-                before_stage("attention")
-                checkpoint = engine.checkpoint
-                pixels = prepare(asked.image, checkpoint.preparation, image_limits(self._engines.limits))
-                with contextlib.suppress(NoAttentionError):
-                    seen = look(checkpoint.encoder, pixels)
-                    message.attention.extend(write_attention(seen, pixels, request.overlays))
-            return message
-
-        return await self._calls.run(context, explain)
-
-    @answered
-    async def Embed(self, request: search_pb2.EmbedRequest, context: Any) -> search_pb2.EmbedResponse:
-        """Encode a picture."""
-        snapshot_id = read_snapshot_name(request.snapshot, "snapshot")
-
-        def embed() -> search_pb2.EmbedResponse:
-            engine = self._engines.of(snapshot_id)
-            duet, merged = engine.embed(request.image)
-            return write_duet(duet, merged, engine.scope.taxonomy, engine.checkpoint.digest)
-
-        return await self._calls.run(context, lambda _: embed())
-
-    def _search(
-        self, request: search_pb2.SearchRequest, before_stage: Callable[[str], None]
-    ) -> search_pb2.SearchResponse:
-        asked = read_request(request, self._engines.limits)
-        return write_result(self._engines.for_request(asked).search(asked, before_stage))
-
-
 class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
     """``duet.v1.CatalogService``."""
 
-    def __init__(self, engines: Engines, calls: Calls) -> None:
-        self._engines, self._calls = engines, calls
+    def __init__(self, engines: Engines, calls: Calls, pictures: Pictures, writer: Writer) -> None:
+        self._engines, self._calls, self._pictures, self._writer = engines, calls, pictures, writer
 
     @answered
     async def GetTaxonomy(
@@ -180,6 +110,71 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         return response
 
     @answered
+    async def UpsertItems(
+        self, requests: AsyncIterable[catalog_pb2.UpsertItemsRequest], context: Any
+    ) -> catalog_pb2.UpsertItemsResponse:
+        """Put the items of a stream in, all together."""
+        limits, scope = self._engines.limits, self._engines.of().scope
+        items: dict[str, UpsertedItem] = {}
+        request_id, taken, digest = "", 0, hashlib.sha256()
+        async for request in requests:
+            if not items:
+                request_id = read_name(request.request_id, limits, "request_id")
+            path = f"[{len(items)}]"
+            check_count(len(items) + 1, limits.changed_items, "items of the stream")
+            taken += len(request.item.image)
+            if taken > limits.changed_bytes:
+                message = f"the pictures of the stream have more than {limits.changed_bytes:,} bytes together"
+                raise RequestError("TOO_MANY_BYTES", message, f"{path}.item.image")
+            try:
+                item = read_upsert(request.item, scope, limits, self._pictures)
+            except RequestError as error:
+                raise error.below(path) from None
+            if item.item_id in items:
+                message = f"item {item.item_id!r} comes twice in one stream"
+                raise RequestError("DUPLICATE_ITEM", message, f"{path}.item.item_id")
+            items[item.item_id] = item
+            digest.update(request.item.SerializeToString(deterministic=True))
+        if not items:
+            raise RequestError("ITEMS_REQUIRED", "the stream has no items")
+        given = list(items.values())
+        done = await self._calls.run(context, lambda _: self._writer.upsert(given, request_id, digest.hexdigest()))
+        return write_upserted(done)
+
+    @answered
+    async def DeleteItems(
+        self, request: catalog_pb2.DeleteItemsRequest, context: Any
+    ) -> catalog_pb2.DeleteItemsResponse:
+        """Take items out."""
+        limits = self._engines.limits
+        check_count(len(request.item_ids), limits.changed_items, "item_ids")
+        request_id = read_name(request.request_id, limits, "request_id")
+        ids = [read_item_id(text, limits, f"item_ids[{n}]") for n, text in enumerate(request.item_ids)]
+        if not ids:
+            raise RequestError("ITEMS_REQUIRED", "no items are named", "item_ids")
+        digest = _digest(request)
+        done = await self._calls.run(context, lambda _: self._writer.delete(sorted(set(ids)), request_id, digest))
+        return write_deleted(done)
+
+    @answered
+    async def PublishSnapshot(
+        self, request: catalog_pb2.PublishSnapshotRequest, context: Any
+    ) -> catalog_pb2.PublishSnapshotResponse:
+        """Serve an earlier snapshot again, or publish what is committed."""
+        snapshot_id = read_snapshot_name(request.snapshot, "snapshot")
+        request_id, digest = read_name(request.request_id, self._engines.limits, "request_id"), _digest(request)
+        done = await self._calls.run(context, lambda _: self._writer.publish(snapshot_id, request_id, digest))
+        return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(done))
+
+    @answered
     async def GetLimits(self, request: catalog_pb2.GetLimitsRequest, context: Any) -> catalog_pb2.GetLimitsResponse:
         """What one request may hold."""
         return catalog_pb2.GetLimitsResponse(limits=write_limits(self._engines.limits))
+
+
+def _digest(request: Any) -> str:
+    """Of all that a request says but its id."""
+    plain = type(request)()
+    plain.CopyFrom(request)
+    plain.ClearField("request_id")
+    return hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()
