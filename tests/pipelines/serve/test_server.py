@@ -183,7 +183,7 @@ INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
             "Search",
             S.SearchRequest(item_id="a", filter={"comparison": {"column": "price", "operator": 3}}),
             INVALID,
-            "FILTER_INVALID",
+            "VALUE_INVALID",
             "filter.comparison.value",
         ),
         ("Embed", S.EmbedRequest(), INVALID, "IMAGE_EMPTY", "image"),
