@@ -109,26 +109,30 @@ class Candidates:
         offset = self.taxonomy.offsets[n]
         return {offset + code: probability for code, probability in self._carried(n).of(position).items()}
 
-    def attribute_similarity(self, n: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' embeddings of the n-th attribute -> N."""
+    def attribute_similarity(
+        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in the n-th attribute's space -> w."""
         table = attribute_table(self.taxonomy.names[n])
-        return self._spread(self._column(table, len(self), self._reader.snapshot.width), query)
+        return self._column(table, len(self), self._reader.snapshot.width).similarities(query, wanted)
 
-    def global_similarity(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' global embeddings -> N."""
+    def global_similarity(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in global space -> w."""
         width = self._reader.snapshot.global_width
         assert width is not None
-        return self._spread(self._column(GLOBAL, len(self), width), query)
+        return self._column(GLOBAL, len(self), width).similarities(query, wanted)
 
-    def class_similarity(self, class_index: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' embeddings of a class -> N, NaN for items that do not carry it."""
+    def class_similarity(
+        self, class_index: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in a class's space -> w, NaN where not carried."""
         attribute, name = self.taxonomy.class_name(class_index)
         carry, of_class = self.carry(class_index), LIVE & (pc.field("class") == name)
         width = self._reader.snapshot.class_width
         assert width is not None
         column = self._column(class_table(attribute), int(carry.sum()), width, of_class, name)
-        similarity = self._spread(column, query)
-        if not np.array_equal(carry, ~np.isnan(similarity)):
+        similarity = column.similarities(query, wanted)
+        if not np.array_equal(carry[wanted], ~np.isnan(similarity)):
             raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
         return similarity
 
@@ -153,12 +157,6 @@ class Candidates:
 
     def _rows_of(self, table: str, columns: list[str], item_id: str) -> pa.Table:
         return self._table(table, columns, pc.field("item_id") == item_id)
-
-    def _spread(self, column: EmbeddingColumn, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        position, similarity = column.similarities(query)
-        result = np.full(len(self), np.nan, np.float32)
-        result[position] = similarity
-        return result
 
     def _carried(self, n: int) -> CarriedClasses:
         if n not in self._read:

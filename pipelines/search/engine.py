@@ -33,7 +33,7 @@ from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
 from .result import Hit, Item, SearchResult
-from .scoring import Scores, contribution, score
+from .scoring import Scores, contribution, score, tiers, upper_tiers
 from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
@@ -160,25 +160,28 @@ class Engine:
         with stage("query"):
             query = self._source.vectors(plan)
         with stage("candidates"):
-            allowed = self._allowed(plan)
+            allowed, end = self._allowed(plan), plan.offset + plan.page_size
             codes = None if plan.group_by is None else self._candidates.groups(plan.group_by)[allowed]
+            total, groups = len(allowed), 0 if codes is None else len(np.unique(codes))
+            tier = tiers(plan, query, self._candidates, allowed)
+            if tier is not None:  # what the page cannot reach need not be scored
+                rows = upper_tiers(tier, end, codes)
+                allowed, codes = allowed[rows], None if codes is None else codes[rows]
         with stage("score"):
             scores = score(plan, query, self._candidates, allowed)
         with stage("rank"):
-            end = plan.offset + plan.page_size
 
             def best(limit: int) -> NDArray[np.int64]:
                 ids = self._candidates.id_ranks[allowed]
                 return rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=limit)
 
             order = best(end) if codes is None else best_of_groups(best, codes, end)
-            groups = 0 if codes is None else len(np.unique(codes))
         with stage("explain"):
             hits = self._hits(plan, query, scores, allowed, order[plan.offset :])
-        more = end < (len(allowed) if codes is None else groups)
+        more = end < (total if codes is None else groups)
         return SearchResult(
             hits=hits,
-            total_candidates=len(allowed),
+            total_candidates=total,
             exact=True,
             snapshot_id=plan.snapshot_id,
             model=self.checkpoint.digest,
