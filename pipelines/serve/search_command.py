@@ -115,7 +115,8 @@ def _asked(options: argparse.Namespace) -> Iterator[Asked]:
         except ServiceError as error:
             if not error.reason and error.code is grpc.StatusCode.UNAVAILABLE:  # a server that is there gives a reason
                 message = (
-                    f"no server answers at {options.target} ({error}); start one with `duet serve`, or give --index"
+                    f"no server answers at {options.target} ({error}); start one with `duet serve`, or give --index, "
+                    "or what a server with TLS asks for: --ca, and perhaps --certificate and --key"
                 )
                 raise DuetError(message) from error
             raise

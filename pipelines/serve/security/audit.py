@@ -5,6 +5,7 @@ Lines go to the logger ``duet.audit``. They hold counts, never ids, pictures or 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import logging
@@ -119,24 +120,26 @@ def audited(handler: grpc.RpcMethodHandler, method: str, token: str) -> grpc.Rpc
 
 @contextmanager
 def _entry(method: str, token: str, context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
-    entry, raised = _Entry(method, token, context), True
+    entry, ended = _Entry(method, token, context), grpc.StatusCode.OK
     try:
         yield entry
-        raised = False
+    except (asyncio.CancelledError, GeneratorExit):
+        ended = grpc.StatusCode.CANCELLED  # and yet something may have changed
+        raise
+    except Exception:
+        ended = grpc.StatusCode.UNKNOWN
+        raise
     finally:
-        entry.write(_code(context, raised))
+        said = _said(context)
+        entry.write(ended if said is grpc.StatusCode.OK else said)
 
 
-def _code(context: grpc.aio.ServicerContext, raised: bool) -> grpc.StatusCode:
-    """How a call ended. One that was cancelled may have changed something."""
-    codes = {code.value[0]: code for code in grpc.StatusCode}
-    said = context.code()
-    code = said if isinstance(said, grpc.StatusCode) else codes[said or 0]
-    if not raised or code is not grpc.StatusCode.OK:
+def _said(context: grpc.aio.ServicerContext) -> grpc.StatusCode:
+    """The status that the handler set or ended the call with; OK if it did neither."""
+    code = context.code()
+    if isinstance(code, grpc.StatusCode):
         return code
-    if context.cancelled():
-        return grpc.StatusCode.CANCELLED
-    return grpc.StatusCode.UNKNOWN
+    return next((one for one in grpc.StatusCode if one.value[0] == code), grpc.StatusCode.OK)
 
 
 def _certified(context: grpc.aio.ServicerContext) -> tuple[str, str]:

@@ -90,8 +90,8 @@ def read_authorities(path: Path) -> bytes:
     pem = read_file(path)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode("ascii", "ignore"))
-    except ssl.SSLError as error:
-        raise DuetError(f"{path}: holds no certificate in PEM form ({error.reason or error})") from error
+    except (ssl.SSLError, ValueError) as error:  # the latter of an empty file
+        raise DuetError(f"{path}: holds no certificate in PEM form ({error})") from error
     return pem
 
 

@@ -53,7 +53,9 @@ class Token:
 
 class _Entry(Section):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    """Of the token, in lower-case hexadecimal digits."""
     scopes: frozenset[Scope] = Field(min_length=1)
+    """What it allows."""
 
 
 _FILE = TypeAdapter(dict[str, _Entry])
