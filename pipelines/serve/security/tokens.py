@@ -90,7 +90,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         entries = _FILE.validate_python(tomllib.loads(read_file(path).decode()))
     except ValidationError as error:
         # Without the value: where a digest should be, someone may have put the token.
-        fault = error.errors(include_input=False)[0]
+        fault = error.errors()[0]
         raise DuetError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     except ValueError as error:  # not UTF-8, or not TOML
         raise DuetError(f"{path}: is no TOML file: {error}") from None
