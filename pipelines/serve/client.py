@@ -28,6 +28,7 @@ from .errors import ServiceError, from_rpc_error
 from .filter_messages import write_filter
 from .messages import item_name, read_snapshot_name, snapshot_name
 from .search_messages import read_batch_response, read_result, write_request
+from .security.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -54,11 +55,15 @@ class Client:
     Args:
         target: ``host:port``.
         timeout: seconds that a call may take, with its retries.
+        credentials: for a server with TLS or tokens: ``Credentials.read(ca=…, token_file=…)``.
+
+    Raises:
+        DuetError: the credentials have a token, and the connection would carry it in clear to another machine.
     """
 
-    def __init__(self, target: str, timeout: float = 30.0) -> None:
+    def __init__(self, target: str, timeout: float = 30.0, credentials: Credentials | None = None) -> None:
         self.timeout = timeout
-        self._channel = grpc.insecure_channel(
+        self._channel = (credentials or Credentials()).channel(
             target,
             options=[
                 ("grpc.service_config", json.dumps(_RETRY)),

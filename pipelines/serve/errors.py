@@ -20,6 +20,9 @@ CODES = {
     "SNAPSHOT_EXPIRED": grpc.StatusCode.FAILED_PRECONDITION,
     "NO_GLOBAL_SPACE": grpc.StatusCode.FAILED_PRECONDITION,
     "NO_PROTOTYPE": grpc.StatusCode.FAILED_PRECONDITION,
+    "TOKEN_MISSING": grpc.StatusCode.UNAUTHENTICATED,
+    "TOKEN_UNKNOWN": grpc.StatusCode.UNAUTHENTICATED,
+    "SCOPE_MISSING": grpc.StatusCode.PERMISSION_DENIED,
 }
 # A status travels in HTTP/2 headers, of which peers take 8 kB by default. A message is in there three times: with three
 # bytes for each of its bytes that is not ASCII, and twice in base64. The path of a field takes 2 kB at most.

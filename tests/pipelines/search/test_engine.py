@@ -301,7 +301,11 @@ def test_another_encoders_snapshot_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [("attribute-collar", "attribute-collar has 4 rows for 12 items"), ("class-collar", "disagrees|fewer"), ("global", "fewer")],
+    [
+        ("attribute-collar", "attribute-collar has 4 rows for 12 items"),
+        ("class-collar", "disagrees|fewer"),
+        ("global", "fewer"),
+    ],
 )
 def test_a_damaged_index_is_said_to_be_damaged(table: str, message: str) -> None:
     world = make_world(11, 12)
