@@ -64,6 +64,12 @@ class MatrixCache:
             raise
         return future.result()
 
+    def kept(self, key: Hashable) -> Matrix | None:
+        """The matrix of that key if it is in memory now."""
+        with self._lock:
+            found = self._kept.get(key)
+        return found[1].result() if found is not None and found[1].done() and not found[1].exception() else None
+
     def _forget(self, key: Hashable, future: Future[Matrix]) -> None:
         with self._lock:
             kept = self._kept.get(key)
@@ -131,6 +137,14 @@ class EmbeddingColumn:
             there = np.flatnonzero(matrix.position[np.minimum(place, self.count - 1)] == wanted)
             result[there] = _products(matrix.rows[place[there]], query)
         return result
+
+    def embedding(self, position: int) -> NDArray[np.float16] | None:
+        """One item's embedding, D, if it is in memory; else None, and nothing is loaded for it."""
+        matrix = self.cache.kept(self.key)
+        if matrix is None:
+            return None
+        place = int(np.searchsorted(matrix.position, position))
+        return matrix.rows[place] if place < self.count and matrix.position[place] == position else None
 
     def _load(self) -> Matrix:
         rows = np.empty((self.count, self.width), np.float16)

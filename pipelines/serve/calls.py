@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
+import torch
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -35,7 +36,8 @@ class Calls:
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="search")
+        # A search is many small products: torch's own threads would wait for each other's after every one of them.
+        self._pool = ThreadPoolExecutor(threads, "search", initializer=torch.set_num_threads, initargs=(1,))
         self._room = threads + waiting
         self._under_way = 0
 

@@ -17,7 +17,7 @@ from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
 from pipelines.search.result import SearchResult
 
-from .oracle import Expected, answer
+from .oracle import answer, best_of_each
 from .strategies import requests
 from .world import World, make_world, picture
 
@@ -85,15 +85,6 @@ def check_answer(data: st.DataObject, key: tuple[int, int, Levels], cache_bytes:
         asked = {one.attribute for one in request.attributes if one.classes or not one.excluded_classes}
         kept = {a: names for a, names in matched.items() if not asked or a in asked}
         assert kept == one.matched
-
-
-def best_of_each(world: World, ranking: list[Expected], column: str) -> list[Expected]:
-    """Of the items that share a value the first."""
-    result: dict[object, Expected] = {}
-    for one in ranking:
-        value = world.metadata[world.ids.index(one.item_id)][column]
-        result.setdefault(("none", one.item_id) if value is None else value, one)
-    return list(result.values())
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
