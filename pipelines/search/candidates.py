@@ -6,7 +6,7 @@ Everything here is exact. Arrays are over the snapshot's N items in one order, t
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -109,25 +109,31 @@ class Candidates:
         offset = self.taxonomy.offsets[n]
         return {offset + code: probability for code, probability in self._carried(n).of(position).items()}
 
+    def in_memory(self, attributes: Iterable[int], classes: Iterable[int], merged: bool) -> bool:
+        """Whether embeddings of some attributes, some classes and of global space can be kept, all at once."""
+        columns = [self._attribute_column(n) for n in attributes] + [self._class_column(m) for m in classes]
+        columns += [self._global_column()] if merged else []
+        return sum(column.size for column in columns) <= self._cache.limit_bytes
+
     def attribute_similarity(
-        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
     ) -> NDArray[np.float32]:
         """Cosine of w items, at ascending positions, with a query in the n-th attribute's space -> w."""
-        return self._attribute_column(n).similarities(query, wanted)
+        return self._attribute_column(n).similarities(query, wanted, estimate=estimate)
 
-    def global_similarity(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    def global_similarity(
+        self, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
+    ) -> NDArray[np.float32]:
         """Cosine of w items, at ascending positions, with a query in global space -> w."""
-        width = self._reader.snapshot.global_width
-        assert width is not None
-        return self._column(GLOBAL, len(self), width).similarities(query, wanted)
+        return self._global_column().similarities(query, wanted, estimate=estimate)
 
     def class_similarity(
-        self, class_index: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+        self, class_index: int, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
     ) -> NDArray[np.float32]:
         """Cosine of w items, at ascending positions, with a query in a class's space -> w, NaN where not carried."""
         attribute, name = self.taxonomy.class_name(class_index)
         carry, column = self.carry(class_index), self._class_column(class_index)
-        similarity = column.similarities(query, wanted)
+        similarity = column.similarities(query, wanted, estimate=estimate)
         if not np.array_equal(carry[wanted], ~np.isnan(similarity)):
             raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
         return similarity
@@ -183,6 +189,11 @@ class Candidates:
 
     def _attribute_column(self, n: int) -> EmbeddingColumn:
         return self._column(attribute_table(self.taxonomy.names[n]), len(self), self._reader.snapshot.width)
+
+    def _global_column(self) -> EmbeddingColumn:
+        width = self._reader.snapshot.global_width
+        assert width is not None
+        return self._column(GLOBAL, len(self), width)
 
     def _class_column(self, class_index: int) -> EmbeddingColumn:
         attribute, name = self.taxonomy.class_name(class_index)

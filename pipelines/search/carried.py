@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -52,9 +53,17 @@ class CarriedClasses:
 
     def carry(self, code: int) -> NDArray[np.bool_]:
         """Which items carry a class: N bool."""
+        items, codes = self._by_code
+        start, end = np.searchsorted(codes, (code, code + 1))
         result = np.zeros(self.count, np.bool_)
-        result[self.item[self.code == code]] = True
+        result[items[start:end]] = True
         return result
+
+    @cached_property
+    def _by_code(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Items and codes, sorted by code."""
+        order = np.argsort(self.code, kind="stable")
+        return self.item[order], self.code[order]
 
     def of(self, item: int) -> dict[int, float]:
         """One item's classes (codes) with their probabilities."""

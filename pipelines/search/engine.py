@@ -33,10 +33,11 @@ from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
 from .result import Hit, Item, SearchResult
-from .scoring import Scores, contribution, score, tiers, upper_tiers
+from .scoring import Scores, contribution, promising, score, tiers, upper_tiers
 from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
+_FEW = 1024  # candidates that are compared at once
 
 
 class Engine:
@@ -168,6 +169,10 @@ class Engine:
                 rows = upper_tiers(tier, end, codes)
                 allowed, codes = allowed[rows], None if codes is None else codes[rows]
         with stage("score"):
+            if self._estimates_pay(query, len(allowed), end):
+                estimated = score(plan, query, self._candidates, allowed, estimate=True)
+                rows = promising(estimated, end, codes)
+                allowed, codes = allowed[rows], None if codes is None else codes[rows]
             scores = score(plan, query, self._candidates, allowed)
         with stage("rank"):
 
@@ -228,6 +233,12 @@ class Engine:
         (hit,) = self._hits(replace(plan, offset=place), query, scores, allowed, order[place : place + 1])
         parts = explain_score(plan, query, hit, self._candidates)
         return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
+
+    def _estimates_pay(self, query: QueryVectors, candidates: int, places: int) -> bool:
+        """Whether it is faster to look at all candidates roughly before some of them are compared."""
+        if candidates < max(_FEW, 4 * places):
+            return False
+        return self._candidates.in_memory(query.attributes, query.classes, query.merged is not None)
 
     def _allowed(self, plan: Plan) -> NDArray[np.int64]:
         """Positions of the plan's candidates."""

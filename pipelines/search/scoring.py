@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from model.taxonomy import Taxonomy
 
 from .candidates import Candidates
+from .grouping import best_of_groups
+from .matrices import ESTIMATE_ERROR
 from .plan import Condition, Plan
-from .ranking import condition_keys, mean_similarity
+from .ranking import condition_keys, mean_similarity, rank
 from .request import Match
 from .result import ClassProbability, Contribution
 from .vectors import QueryVectors
@@ -50,16 +52,23 @@ class Scores:
     classes: Mapping[int, NDArray[np.float64]]
 
 
-def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]) -> Scores:
-    """Scores of the candidates at the positions `allowed`."""
-    attributes = {n: candidates.attribute_similarity(n, vector, allowed) for n, vector in query.attributes.items()}
+def score(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], *, estimate: bool = False
+) -> Scores:
+    """Scores of the candidates at the positions `allowed`; estimated ones have similarities within `ESTIMATE_ERROR`."""
+    attributes = {
+        n: candidates.attribute_similarity(n, vector, allowed, estimate=estimate)
+        for n, vector in query.attributes.items()
+    }
     conditions, classes = plan.ranking, {}
     tier, similarity, secondary = None, None, None
     if conditions:
         tiers, similarities = [], []
         for condition in conditions:
             n = condition.attribute
-            one_tier, one_similarity, carried = _score_condition(condition, query, candidates, allowed, attributes[n])
+            one_tier, one_similarity, carried = _score_condition(
+                condition, query, candidates, allowed, attributes[n], estimate
+            )
             tiers.append(one_tier)
             similarities.append(one_similarity)
             if query.classes:
@@ -70,7 +79,7 @@ def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDAr
         secondary = mean_similarity([attributes[condition.attribute] for condition in conditions], weights)
     if query.merged is not None:
         secondary = similarity
-        similarity = candidates.global_similarity(query.merged, allowed).astype(np.float64)
+        similarity = candidates.global_similarity(query.merged, allowed, estimate=estimate).astype(np.float64)
     if similarity is None:
         similarity = mean_similarity([attributes[n] for n in sorted(attributes)])
     return Scores(tier, similarity, secondary, attributes, classes)
@@ -99,11 +108,35 @@ def upper_tiers(tier: NDArray[np.int64], limit: int, codes: NDArray[np.int64] | 
         limit: places; with `codes`, of different groups.
         codes: n, the candidates' groups.
     """
-    for least in np.unique(tier)[::-1]:
+    for least in np.flatnonzero(np.bincount(tier, minlength=1))[::-1]:
         rows = np.flatnonzero(tier >= least)
         if (len(rows) if codes is None else len(np.unique(codes[rows]))) >= limit:
             return rows
     return np.arange(len(tier))
+
+
+def promising(scores: Scores, limit: int, codes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Rows, ascending, among which the first `limit` places are, whatever the estimates' errors.
+
+    Args:
+        scores: estimated, of n candidates.
+        limit: places; with `codes`, of different groups.
+        codes: n, the candidates' groups.
+    """
+    places = np.arange(len(scores.similarity))
+
+    def best(count: int) -> NDArray[np.int64]:
+        return rank(scores.tier, scores.similarity, places, limit=count)
+
+    order = best(limit) if codes is None else best_of_groups(best, codes, limit)
+    if len(order) < limit:
+        return places
+    last = order[-1]
+    # So many have at least this similarity less an error, and whoever has less than that less an error is below them.
+    close = scores.similarity >= scores.similarity[last] - 2 * ESTIMATE_ERROR
+    if scores.tier is not None:
+        close = (scores.tier > scores.tier[last]) | (close & (scores.tier == scores.tier[last]))
+    return np.flatnonzero(close)
 
 
 def contribution(
@@ -129,6 +162,7 @@ def _score_condition(
     candidates: Candidates,
     allowed: NDArray[np.int64],
     attribute_similarity: NDArray[np.float32],
+    estimate: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Tier, similarity, and whether any wanted class is carried."""
     wanted = query.wanted[condition.attribute]
@@ -137,7 +171,7 @@ def _score_condition(
     for k, index in enumerate(wanted):
         carried[:, k] = candidates.carry(index)[allowed]
         if by_class is not None:
-            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed)
+            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed, estimate=estimate)
     count = condition.match is Match.ALL
     tier, similarity = condition_keys(carried, by_class, attribute_similarity, count=count)
     return tier, similarity, tier > 0

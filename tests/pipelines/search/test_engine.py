@@ -55,6 +55,15 @@ def test_answers_are_the_oracles(data: st.DataObject, key: tuple[int, int, Level
     check_answer(data, key, cache_bytes)
 
 
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), worlds)
+def test_answers_are_the_oracles_after_estimates(data: st.DataObject, key: tuple[int, int, Levels]) -> None:
+    """However few candidates there are, they are looked at roughly first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "_estimates_pay", lambda *_: True)
+        check_answer(data, key, 10**9)
+
+
 @pytest.mark.slow
 @settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds, st.sampled_from([0, 700, 10**9]), st.data())
