@@ -11,9 +11,11 @@ from PIL import Image
 from model.manipulation import Operation
 from pipelines.data.images import prepare
 from pipelines.evaluate.attention import look, overlay
+from pipelines.rpc.duet.v1 import catalog_pb2
 from pipelines.search.filters import Comparison, Operator
 from pipelines.search.request import AttributeCondition, Manipulation, SearchRequest
 from pipelines.serve.client import Client
+from pipelines.serve.client_calls import Call
 from pipelines.serve.errors import ServiceError
 from tests.pipelines.search.world import TAXONOMY
 
@@ -97,20 +99,19 @@ def test_items_are_listed_by_id_over_pages(client: Client) -> None:
 
 
 def test_a_page_of_another_listing_is_refused(client: Client) -> None:
-    from pipelines.rpc.duet.v1 import catalog_pb2
-
-    first = client._call(client._catalog.ListItems, catalog_pb2.ListItemsRequest(page_size=3))
+    stub = client._stubs["ListItems"]
+    first = stub(catalog_pb2.ListItemsRequest(page_size=3))
     assert first.total_items == 20
     for request in (
         catalog_pb2.ListItemsRequest(page_token=first.next_page_token, thumbnails=True),
         catalog_pb2.ListItemsRequest(page_token=first.next_page_token, snapshot=first.snapshot),
     ):
         with pytest.raises(ServiceError) as raised:
-            client._call(client._catalog.ListItems, request)
+            client._ask(Call("ListItems", request, repr))
         assert (raised.value.reason, raised.value.field) == ("PAGE_TOKEN_MISMATCH", "page_token")
     result = client.search(item_id=item_id(1), page_size=2)
     with pytest.raises(ServiceError) as raised:
-        client._call(client._catalog.ListItems, catalog_pb2.ListItemsRequest(page_token=result.next_page_token))
+        client._ask(Call("ListItems", catalog_pb2.ListItemsRequest(page_token=result.next_page_token), repr))
     assert raised.value.reason == "PAGE_TOKEN_MISMATCH"
 
 
