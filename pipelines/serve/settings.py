@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from cluster.settings import Settings
@@ -30,3 +32,21 @@ class ServeSettings(Settings):
     """How often to look for a new snapshot."""
     drain_seconds: float = Field(20.0, ge=0)
     """On SIGTERM, how long running requests may take to finish."""
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """TCP port of metrics for Prometheus, at /metrics; 0 = any free one, which is printed. None = no metrics."""
+    metrics_host: str = "127.0.0.1"
+    """Address that metrics are shown at; whoever reaches it can read them."""
+    recall_sample: float = Field(0.001, ge=0, le=1)
+    """With metrics, share of the approximate searches that are asked again, exactly, to measure recall."""
+    traces: str = Field("", pattern="^(https?://.+)?$")
+    """Where OpenTelemetry spans are sent by OTLP over HTTP: http://127.0.0.1:4318/v1/traces. Empty = no traces."""
+    traces_sample: float = Field(1.0, ge=0, le=1)
+    """Share of the traces that is kept, of those that do not begin with the caller; it decides on its own."""
+    log_format: Literal["text", "json"] = "text"
+    """What the log, on stderr, is written as."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged; answered requests are logged at debug."""
+    log_sample: float = Field(0.0, ge=0, le=1)
+    """Share of the answered requests that is logged at info."""
+    log_details: bool = False
+    """Log whole texts of errors and not only what cannot quote a request's ids and values."""
