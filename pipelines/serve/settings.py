@@ -33,7 +33,7 @@ class ServeSettings(Settings):
     drain_seconds: float = Field(20.0, ge=0)
     """On SIGTERM, how long running requests may take to finish."""
     metrics_port: int | None = Field(None, ge=0, le=65535)
-    """TCP port of metrics for Prometheus, at /metrics; 0 = any free one, which is printed. None = no metrics."""
+    """TCP port of metrics for Prometheus, at /metrics; 0 = any free one, which is printed. Without it there are none."""
     metrics_host: str = "127.0.0.1"
     """Address that metrics are shown at; whoever reaches it can read them."""
     recall_sample: float = Field(0.001, ge=0, le=1)

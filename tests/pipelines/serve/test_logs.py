@@ -21,7 +21,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from pipelines.errors import RequestError, StoreError
-from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
+from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, filter_pb2, search_pb2, search_pb2_grpc
 from pipelines.serve import logs
 from pipelines.serve.client import Client
 from pipelines.serve.logs import AccessLog, JsonFormatter, TextFormatter
@@ -106,7 +106,7 @@ def requests() -> list[tuple[str, str, Message]]:
     by_item = search_pb2.SearchRequest(item_id=secret)
     by_filter = search_pb2.SearchRequest(item_id=item_id(1))
     by_filter.filter.comparison.column = "brand"
-    by_filter.filter.comparison.operator = 1
+    by_filter.filter.comparison.operator = filter_pb2.COMPARISON_OPERATOR_EQUAL
     by_filter.filter.comparison.value.string_value = secret
     by_class = search_pb2.SearchRequest(
         attributes=[search_pb2.AttributeCondition(attribute="colour", classes=[secret])]
@@ -283,7 +283,7 @@ def test_other_libraries_do_not_debug_into_the_log(monkeypatch: pytest.MonkeyPat
 def test_what_is_not_offered_is_refused() -> None:
     for wrong in ({"log_format": "xml"}, {"log_sample": 1.5}, {"traces": "localhost:4317"}, {"metrics_port": -1}):
         with pytest.raises(ValueError):
-            ServeSettings(index="here", **wrong)  # type: ignore[arg-type]
+            ServeSettings(index="here", **wrong)
 
 
 @pytest.mark.slow

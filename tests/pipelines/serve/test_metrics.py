@@ -242,8 +242,10 @@ def raised() -> set[str]:
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             place = {"RequestError": 0, "_lookup": 0, "ImageError": 0, "_status": 1}.get(node.func.id)
-            if place is not None and isinstance(node.args[place], ast.Constant):
-                found.add(("IMAGE_" if node.func.id == "ImageError" else "") + str(node.args[place].value))
+            reason = None if place is None else node.args[place]
+            if isinstance(reason, ast.Constant) and isinstance(reason.value, str):
+                before = "IMAGE_" if node.func.id == "ImageError" else ""
+                found.add(before + reason.value)
     return found
 
 

@@ -130,7 +130,7 @@ def test_lines_of_the_log_exist() -> None:
 
 
 def test_every_reason_is_in_the_table_with_its_code() -> None:
-    listed = {}
+    listed: dict[str, str] = {}
     for row in re.findall(r"^\| (`[A-Z].*?) \| ([A-Z_]+|any) \| ", WATCHING, flags=re.MULTILINE):
         listed |= dict.fromkeys(re.findall(r"`([A-Z_]+)`", row[0]), row[1])
     codes = {reason: CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT).name for reason in REASONS} | OURS
