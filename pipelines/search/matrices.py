@@ -42,6 +42,11 @@ class MatrixCache:
         self._kept: OrderedDict[Hashable, tuple[int, Future[Matrix]]] = OrderedDict()
         self._bytes = 0
 
+    @property
+    def used_bytes(self) -> int:
+        """Of all matrices that are kept, or being loaded."""
+        return self._bytes
+
     def get(self, key: Hashable, size: int, load: Callable[[], Matrix]) -> Matrix | None:
         """The matrix of that key, loaded once for all threads that ask; None if its `size` in bytes is over budget."""
         if size > self.limit_bytes:

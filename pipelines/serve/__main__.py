@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from cluster.command import command
@@ -17,9 +16,11 @@ from .settings import ServeSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(ServeSettings, argv, "duet serve")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    from .server import serve  # torch takes seconds to import; --help and a wrong option do not
+    # torch takes seconds to import; --help and a wrong option do not
+    from .logs import start_log
+    from .server import serve
 
+    start_log(settings)
     asyncio.run(serve(settings))
     return 0
 

@@ -17,6 +17,8 @@ from pipelines.data.images import prepare
 from pipelines.search.limits import Limits
 from pipelines.search.query import QueryDuet, encode_images, image_limits
 
+from .observing import Observer
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -35,11 +37,20 @@ class BatchingEncoder:
         limits: caps on a picture.
         batch: at most that many pictures at once.
         window: seconds that the first picture of a batch waits for more.
+        observer: is told of each batch.
     """
 
-    def __init__(self, checkpoint: Checkpoint, limits: Limits, *, batch: int = 16, window: float = 0.002) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        limits: Limits,
+        *,
+        batch: int = 16,
+        window: float = 0.002,
+        observer: Observer | None = None,
+    ) -> None:
         self._checkpoint, self._limits = checkpoint, image_limits(limits)
-        self._batch, self._window = batch, window
+        self._batch, self._window, self._observer = batch, window, observer or Observer()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed, self._lock = False, threading.Lock()
         self._thread = threading.Thread(target=self._work, name="encoder", daemon=True)
@@ -68,12 +79,14 @@ class BatchingEncoder:
     def _work(self) -> None:
         while (first := self._jobs.get()) is not None:
             jobs, closing = self._gather(first)
+            begin = time.perf_counter()
             try:
                 duets = encode_images(self._checkpoint, [job.image for job in jobs], [job.classes for job in jobs])
             except Exception as error:  # noqa: BLE001  # boundary: each waiting thread gets it, and this one goes on
                 for job in jobs:
                     job.answer.set_exception(error)
             else:
+                self._observer.batch_encoded(len(jobs), time.perf_counter() - begin)
                 for job, duet in zip(jobs, duets, strict=True):
                     job.answer.set_result(duet)
             if closing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import logging
 import threading
@@ -33,13 +34,26 @@ class Calls:
     Args:
         threads: calls at once.
         waiting: calls that may wait for a thread.
+
+    Attributes:
+        room: calls beyond which more are refused.
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
         # A search is many small products: torch's own threads would wait for each other's after every one of them.
         self._pool = ThreadPoolExecutor(threads, "search", initializer=torch.set_num_threads, initargs=(1,))
-        self._room = threads + waiting
+        self._threads, self.room = threads, threads + waiting
         self._under_way = 0
+
+    @property
+    def running(self) -> int:
+        """Calls that a thread works on."""
+        return min(self._under_way, self._threads)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a thread."""
+        return self._under_way - self.running
 
     async def run(self, context: grpc.aio.ServicerContext, work: Callable[[Callable[[str], None]], T]) -> T:
         """Do some work in a thread.
@@ -52,7 +66,7 @@ class Calls:
             OverloadError: too many calls wait already.
             StoppedError: the deadline has passed.
         """
-        if self._under_way >= self._room:
+        if self._under_way >= self.room:
             raise OverloadError
         remaining = context.time_remaining()
         end = None if remaining is None else time.monotonic() + remaining
@@ -66,7 +80,7 @@ class Calls:
             before_stage("start")
             return work(before_stage)
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, job)
+        future = asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, job)
         self._under_way += 1
         future.add_done_callback(self._finished)  # when the thread is done, which may be after the caller has gone
         try:

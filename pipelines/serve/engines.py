@@ -20,6 +20,8 @@ from pipelines.search.request import SearchRequest
 
 from .batching import BatchingEncoder
 from .errors import NotReadyError
+from .observed_engine import ObservedEngine
+from .observing import Observer
 from .settings import ServeSettings
 
 _KEPT = 3  # engines: the published snapshot's and two that were published before, or asked for
@@ -38,17 +40,22 @@ class Engines:
         index: that is followed.
         settings: where and how the encoder runs, how much memory embeddings may take.
         limits: what one request may hold.
+        observer: is told of searches, batches and snapshots.
+
+    Attributes:
+        cache: of embeddings, which all engines share.
     """
 
-    def __init__(self, index: Index, settings: ServeSettings, limits: Limits) -> None:
+    def __init__(self, index: Index, settings: ServeSettings, limits: Limits, observer: Observer | None = None) -> None:
         self.index, self.limits = index, limits
-        self._settings = settings
-        self._cache = MatrixCache(settings.cache_bytes)
+        self._settings, self._observer = settings, observer or Observer()
+        self.cache = MatrixCache(settings.cache_bytes)
         self.tokens = PageTokens(secrets.token_bytes(32))
         self._lock = threading.Lock()  # guards what follows, briefly
         self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
         self._opening = threading.Lock()  # one snapshot is opened at a time
         self._published: Engine | None = None
+        self._snapshot: Snapshot | None = None  # that of `_published`
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._models: dict[str, _Model] = {}
         self._closed = False  # guarded by `_opening`
@@ -73,13 +80,19 @@ class Engines:
         engine = self._open(snapshot)
         engine.warm()
         with self._lock:
-            self._published = engine
+            self._published, self._snapshot = engine, snapshot
+        self._observer.snapshot_switched()
         return True
 
     @property
     def ready(self) -> bool:
         """Whether there is an engine to answer with."""
         return self._published is not None
+
+    @property
+    def published(self) -> Snapshot | None:
+        """The snapshot that is served; None while there is none."""
+        return self._snapshot
 
     def of(self, snapshot_id: str = "") -> Engine:
         """The engine of a snapshot; of the published one by default.
@@ -136,13 +149,14 @@ class Engines:
                     return self._engines[snapshot.snapshot_id]
             model = self._model(snapshot)
             self._hold(snapshot)
-            engine = Engine(
+            engine = ObservedEngine(
                 self.index.reader(snapshot),
                 model.checkpoint,
                 limits=self.limits,
                 tokens=self.tokens,
-                cache=self._cache,
+                cache=self.cache,
                 encoder=model.encoder,
+                observer=self._observer,
             )
             with self._lock:
                 self._engines[snapshot.snapshot_id] = engine
@@ -172,6 +186,6 @@ class Engines:
                     f"snapshot {snapshot.snapshot_id} was embedded with checkpoint {snapshot.model_digest[:12]}…; "
                     f"{self._settings.checkpoint or snapshot.checkpoint_uri} holds {checkpoint.digest[:12]}…"
                 )
-            encoder = BatchingEncoder(checkpoint, self.limits, batch=self._settings.batch)
+            encoder = BatchingEncoder(checkpoint, self.limits, batch=self._settings.batch, observer=self._observer)
             self._models[snapshot.model_digest] = _Model(checkpoint, encoder)
         return self._models[snapshot.model_digest]

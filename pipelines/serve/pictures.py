@@ -42,16 +42,13 @@ class Pictures:
         try:
             return ask()
         except ImageError as error:
-            raise RequestError(*_REFUSALS[error.code], field) from None
+            code = error.code
         except (OSError, ValueError):
-            raise RequestError(*_REFUSALS["NOT_FOUND"], field) from None
-
-
-_REFUSALS = {
-    "OUTSIDE_ROOTS": (
-        "URI_OUTSIDE_ROOTS",
-        "only pictures below the folders that the server was started with (--roots) are read",
-    ),
-    "NOT_FOUND": ("IMAGE_NOT_FOUND", "there is no picture at that location"),
-    "TOO_LARGE": ("IMAGE_TOO_LARGE", "the picture at that location has more bytes than GetLimits allows"),
-}
+            code = "NOT_FOUND"
+        if code == "OUTSIDE_ROOTS":
+            message = "only pictures below the folders that the server was started with (--roots) are read"
+            raise RequestError("URI_OUTSIDE_ROOTS", message, field)
+        if code == "TOO_LARGE":
+            message = "the picture at that location has more bytes than GetLimits allows"
+            raise RequestError("IMAGE_TOO_LARGE", message, field)
+        raise RequestError("IMAGE_NOT_FOUND", "there is no picture at that location", field)

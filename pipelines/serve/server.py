@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -19,6 +20,9 @@ from pipelines.search.limits import Limits
 from .calls import Calls
 from .catalog_servicer import CatalogServicer
 from .engines import Engines
+from .interceptor import ObservingInterceptor
+from .observing import Observer
+from .operations import Operations
 from .pictures import Pictures
 from .search_servicer import SearchServicer
 from .security.addresses import join
@@ -43,11 +47,19 @@ class Server:
         index: that is served.
         settings: address, who is let in, threads, memory.
         limits: what one request may hold; None = `Limits()`.
+        observers: are told what happens, beside those that the settings ask for.
     """
 
-    def __init__(self, index: Index, settings: ServeSettings, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        settings: ServeSettings,
+        limits: Limits | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         self._index, self._settings, self._limits = index, settings, limits or Limits()
-        self._engines = Engines(index, settings, self._limits)
+        self._operations = Operations(settings, observers)
+        self._engines = Engines(index, settings, self._limits, self._operations.observer)
         self._calls = Calls(settings.threads, settings.waiting)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
@@ -58,7 +70,8 @@ class Server:
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         # Made here: it belongs to the running event loop.
         server = self._server = grpc.aio.server(
-            interceptors=[access(self._settings)],
+            # What is refused to strangers is counted, too.
+            interceptors=[ObservingInterceptor(self._operations.observer, SERVICES), access(self._settings)],
             options=[
                 ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
@@ -73,6 +86,7 @@ class Server:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
             port = listen(server, self._settings)
+            self._operations.start(self._engines, self._calls)
         except DuetError:
             await server.stop(None)
             raise
@@ -84,6 +98,11 @@ class Server:
     def ready(self) -> bool:
         """Whether a snapshot and its encoder are loaded."""
         return self._engines.ready
+
+    @property
+    def metrics_port(self) -> int | None:
+        """That metrics are shown at; None where they are not asked for."""
+        return self._operations.metrics_port
 
     async def wait(self) -> None:
         """Until the index cannot be served: raises the `DuetError` of the first load."""
@@ -100,6 +119,7 @@ class Server:
             await self._following
         await asyncio.to_thread(self._calls.close)
         await asyncio.to_thread(self._engines.close)
+        await asyncio.to_thread(self._operations.close)
 
     async def _follow(self) -> None:
         """Load what is published, and whatever is published later."""
@@ -109,8 +129,10 @@ class Server:
             except DuetError as error:
                 if not self._engines.ready:
                     raise
+                self._operations.observer.snapshot_failed()
                 log.error("the new snapshot cannot be served, the one before stays: %s", error)
             except Exception:  # boundary: storage may fail in any way, and come back
+                self._operations.observer.snapshot_failed()
                 log.exception("looking for a new snapshot failed")
             else:
                 if changed:
@@ -134,6 +156,8 @@ async def serve(settings: ServeSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     port = await server.start()
     print(f"listening at {join(settings.host, port)}", flush=True)
+    if server.metrics_port is not None:
+        print(f"metrics at http://{settings.metrics_host}:{server.metrics_port}/metrics", flush=True)
     waiting = [asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if ended.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -54,3 +55,21 @@ class ServeSettings(Settings):
     """File of the tokens that calls must bring, by `duet token`; read again when it changes."""
     audit: Path | None = None
     """File for a line about every call that may change something; without, the lines are in the log."""
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    """TCP port of metrics for Prometheus, at /metrics; 0 = any free one, which is printed. Unset: no metrics."""
+    metrics_host: str = "127.0.0.1"
+    """Address that metrics are shown at; whoever reaches it can read them."""
+    recall_sample: float = Field(0.001, ge=0, le=1)
+    """With metrics, share of the approximate searches that are asked again, exactly, to measure recall."""
+    traces: str = Field("", pattern="^(https?://.+)?$")
+    """Where OpenTelemetry spans are sent by OTLP over HTTP: http://127.0.0.1:4318/v1/traces. Empty = no traces."""
+    traces_sample: float = Field(1.0, ge=0, le=1)
+    """Share of the traces that is kept, of those that do not begin with the caller; it decides on its own."""
+    log_format: Literal["text", "json"] = "text"
+    """What the log, on stderr, is written as."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is logged; answered requests are logged at debug."""
+    log_sample: float = Field(0.0, ge=0, le=1)
+    """Share of the answered requests that is logged at info."""
+    log_details: bool = False
+    """Log whole texts of errors and not only what cannot quote a request's ids and values."""

@@ -29,6 +29,7 @@ from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 from pipelines.search.limits import Limits
 from pipelines.search.query import QueryDuet, encode_images
+from pipelines.serve.observing import Observer
 from pipelines.serve.server import Server
 from pipelines.serve.settings import ServeSettings
 from tests.pipelines.search.indexed import publish_tables
@@ -156,7 +157,9 @@ class Running:
 
 
 @contextmanager
-def serving(shop: Shop, limits: Limits | None = None, **settings: Any) -> Iterator[Running]:
+def serving(
+    shop: Shop, limits: Limits | None = None, observers: Sequence[Observer] = (), **settings: Any
+) -> Iterator[Running]:
     """Serve a shop, looking for a new snapshot every 50 ms."""
     chosen = ServeSettings(index=shop.index.uri, **{"port": 0, "poll_seconds": 0.05, "drain_seconds": 5, **settings})
     loop = asyncio.new_event_loop()
@@ -164,7 +167,7 @@ def serving(shop: Shop, limits: Limits | None = None, **settings: Any) -> Iterat
     thread.start()
 
     async def start() -> tuple[Server, int]:
-        server = Server(shop.index, chosen, limits)
+        server = Server(shop.index, chosen, limits, observers)
         return server, await server.start()
 
     try:
