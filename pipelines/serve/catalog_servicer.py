@@ -30,8 +30,9 @@ _LISTING = "snapshots"  # stands in a page token where a search has its request'
 class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
     """``duet.v1.CatalogService``."""
 
-    def __init__(self, engines: Engines, calls: Calls, pictures: Pictures, writer: Writer) -> None:
-        self._engines, self._calls, self._pictures, self._writer = engines, calls, pictures, writer
+    def __init__(self, engines: Engines, calls: Calls, writes: Calls, pictures: Pictures, writer: Writer) -> None:
+        self._engines, self._calls, self._writes = engines, calls, writes
+        self._pictures, self._writer = pictures, writer
 
     @answered
     async def GetTaxonomy(
@@ -138,7 +139,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if not items:
             raise RequestError("ITEMS_REQUIRED", "the stream has no items")
         given = list(items.values())
-        done = await self._calls.run(context, lambda _: self._writer.upsert(given, request_id, digest.hexdigest()))
+        done = await self._writes.run(context, lambda _: self._writer.upsert(given, request_id, digest.hexdigest()))
         return write_upserted(done)
 
     @answered
@@ -153,7 +154,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         if not ids:
             raise RequestError("ITEMS_REQUIRED", "no items are named", "item_ids")
         digest = _digest(request)
-        done = await self._calls.run(context, lambda _: self._writer.delete(sorted(set(ids)), request_id, digest))
+        done = await self._writes.run(context, lambda _: self._writer.delete(sorted(set(ids)), request_id, digest))
         return write_deleted(done)
 
     @answered
@@ -163,7 +164,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         """Serve an earlier snapshot again, or publish what is committed."""
         snapshot_id = read_snapshot_name(request.snapshot, "snapshot")
         request_id, digest = read_name(request.request_id, self._engines.limits, "request_id"), _digest(request)
-        done = await self._calls.run(context, lambda _: self._writer.publish(snapshot_id, request_id, digest))
+        done = await self._writes.run(context, lambda _: self._writer.publish(snapshot_id, request_id, digest))
         return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(done))
 
     @answered

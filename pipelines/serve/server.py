@@ -61,6 +61,7 @@ class Server:
         self._operations = Operations(settings, observers)
         self._engines = Engines(index, settings, self._limits, self._operations.observer)
         self._calls = Calls(settings.threads, settings.waiting)
+        self._writes = Calls(1, settings.waiting)  # a thread of their own: they wait for each other, searches do not
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._following: asyncio.Task[None] | None = None
@@ -79,7 +80,8 @@ class Server:
         )
         pictures = Pictures(self._settings.roots, self._limits)
         search = SearchServicer(self._engines, self._calls, pictures)
-        catalog = CatalogServicer(self._engines, self._calls, pictures, Writer(self._engines, self._settings))
+        writer = Writer(self._engines, self._settings)
+        catalog = CatalogServicer(self._engines, self._calls, self._writes, pictures, writer)
         search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(catalog, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -118,6 +120,7 @@ class Server:
         with contextlib.suppress(asyncio.CancelledError, DuetError):
             await self._following
         await asyncio.to_thread(self._calls.close)
+        await asyncio.to_thread(self._writes.close)
         await asyncio.to_thread(self._engines.close)
         await asyncio.to_thread(self._operations.close)
 

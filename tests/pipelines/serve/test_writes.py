@@ -6,6 +6,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,26 @@ def test_ids_are_kept_in_nfc(own: tuple[Shop, Client, Running]) -> None:
     client.upsert([Item(item_id=unicodedata.normalize("NFD", "kjøleskåp"), image=picture(60))])
     assert client.item("kjøleskåp").item_id == unicodedata.normalize("NFC", "kjøleskåp")
     assert client.delete([unicodedata.normalize("NFD", "kjøleskåp")]).deleted_count == 1
+
+
+def test_changes_that_wait_do_not_keep_searches_waiting(shop: Shop, tmp_path: Path) -> None:
+    mine = make_shop(tmp_path, 4, like=shop)
+    with serving(mine, threads=1, waiting=20) as running, Client(running.target) as client:
+        client.published()
+        searched: list[int] = []
+
+        def change(n: int) -> str:
+            with Client(running.target) as other:
+                other.upsert([Item(item_id=f"new {n}", image=picture(60 + n))])
+                return f"new {n}"
+
+        with ThreadPoolExecutor(6) as pool:
+            changes = [pool.submit(change, n) for n in range(6)]
+            while not all(one.done() for one in changes):
+                searched.append(client.search(item_id=item_id(1), page_size=20).total_candidates)
+            new = {one.result() for one in changes}
+        assert ids(client) == sorted({*map(item_id, range(4)), *new})
+        assert searched == sorted(searched) and len(searched) > 6  # more than one between two changes
 
 
 def test_while_another_process_writes(own: tuple[Shop, Client, Running]) -> None:
