@@ -20,6 +20,7 @@ from .calls import Calls
 from .engines import Engines
 from .servicer import CatalogServicer, SearchServicer
 from .settings import ServeSettings
+from .unreadable import RefuseUnreadable
 
 SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
@@ -55,7 +56,8 @@ class Server:
             options=[
                 ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
-            ]
+            ],
+            interceptors=(RefuseUnreadable(),),
         )
         search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(self._engines, self._calls), server)
         catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._engines, self._calls), server)
