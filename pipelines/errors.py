@@ -3,6 +3,7 @@
     DuetError (ValueError)
     ├── ManifestError      a manifest, or one row of it: names the file, row and column
     ├── StoreError         an index that is missing, of another encoder, or held by another writer
+    ├── ModelError         a model whose vectors cannot be compared with any
     └── RequestError       a search request: `reason` (UPPER_SNAKE), `field` (path in the request)
 
 All are `ValueError`s; the rest of the tree stands in `model.errors`.
@@ -18,6 +19,7 @@ __all__ = [
     "EncoderError",
     "ImageError",
     "ManifestError",
+    "ModelError",
     "RequestError",
     "StoreError",
     "TaxonomyError",
@@ -30,6 +32,10 @@ class ManifestError(DuetError):
 
 class StoreError(DuetError):
     """An index that is missing, damaged, made by another encoder, or held by another writer."""
+
+
+class ModelError(DuetError):
+    """A model that gives vectors with NaN or infinity in them: nothing can be ranked by these."""
 
 
 class RequestError(DuetError):
