@@ -23,6 +23,7 @@ COMMANDS = {
     "ingest": ("pipelines.ingest.__main__", "embed a manifest and publish it: manifest -> index (Ray Data)"),
     "search": ("pipelines.serve.search_command", "ask a running server, or an index folder directly"),
     "serve": ("pipelines.serve.__main__", "answer searches over gRPC"),
+    "token": ("pipelines.serve.security.token_command", "let somebody ask a server that asks for tokens"),
     "evaluate": ("pipelines.evaluate.__main__", "measure retrieval quality"),
     "attention": ("pipelines.evaluate.attention_command", "draw where an encoder looks in pictures"),
     "sweep": ("pipelines.sweep.__main__", "train and evaluate many recipes with many seeds, side by side"),

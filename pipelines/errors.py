@@ -2,7 +2,9 @@
 
     DuetError (ValueError)
     ├── ManifestError      a manifest, or one row of it: names the file, row and column
-    ├── StoreError         an index that is missing, of another encoder, or held by another writer
+    ├── StoreError         an index that is missing, damaged, or of another encoder
+    │   ├── BusyError      another process writes to it: nothing was begun
+    │   └── GateError      what was to be published is not fit for it: what was published stands
     ├── ModelError         a model whose vectors cannot be compared with any
     └── RequestError       a search request: `reason` (UPPER_SNAKE), `field` (path in the request)
 
@@ -14,9 +16,11 @@ from __future__ import annotations
 from model.errors import CheckpointError, DuetError, EncoderError, ImageError, TaxonomyError
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "DuetError",
     "EncoderError",
+    "GateError",
     "ImageError",
     "ManifestError",
     "ModelError",
@@ -34,6 +38,14 @@ class StoreError(DuetError):
     """An index that is missing, damaged, made by another encoder, or held by another writer."""
 
 
+class BusyError(StoreError):
+    """Another process writes to the index; nothing was begun."""
+
+
+class GateError(StoreError):
+    """What was to be published is not fit for it; what was published stands."""
+
+
 class ModelError(DuetError):
     """A model that gives vectors with NaN or infinity in them: nothing can be ranked by these."""
 
@@ -49,3 +61,7 @@ class RequestError(DuetError):
     def __init__(self, reason: str, message: str, field: str = "") -> None:
         super().__init__(message)
         self.reason, self.field = reason, field
+
+    def below(self, path: str) -> RequestError:
+        """The same error of a part of a larger request: fields begin with the part's path."""
+        return RequestError(self.reason, str(self), f"{path}.{self.field}" if self.field else path)

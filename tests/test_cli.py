@@ -21,6 +21,7 @@ NAMES = [
     "ingest",
     "search",
     "serve",
+    "token",
     "evaluate",
     "attention",
     "sweep",

@@ -25,6 +25,10 @@ _COLOURS = "inferno"
 Map = NDArray[np.float32]
 
 
+class NoAttentionError(DuetError):
+    """The system does not attend."""
+
+
 @dataclass(frozen=True)
 class Look:
     """Attention over one prepared picture.
@@ -45,13 +49,13 @@ def look(encoder: Encoder, pixels: NDArray[np.uint8]) -> Look:
     """Attention of an encoder in ``eval()`` mode over a prepared picture, H×W×3 uint8.
 
     Raises:
-        DuetError: the system does not attend.
+        NoAttentionError: the system does not attend.
     """
     device = next(encoder.parameters()).device
     output = encoder.attributes(torch.tensor(pixels).permute(2, 0, 1)[None].to(device))
     taxonomy = encoder.taxonomy
     if output.attention is None:
-        raise DuetError(f"{encoder.config.label} has no attention to show")
+        raise NoAttentionError(f"{encoder.config.label} has no attention to show")
     probabilities = torch.sigmoid(output.logits.float())
     chosen = predicted_classes(probabilities, taxonomy, encoder.threshold)[0].nonzero()[:, 0]
     names = [taxonomy.class_name(index) for index in chosen.tolist()]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cluster.settings import Section
-from pipelines.errors import StoreError
+from pipelines.errors import GateError
 
 from .naming import DEAD_LETTERS, ITEMS
 from .schema import LIVE, is_one_of
@@ -44,7 +44,7 @@ class GateSettings(Section):
 
 
 class Gate:
-    """Checks of one generation's tables; each raises `StoreError` and says what is wrong.
+    """Checks of one generation's tables; each raises `GateError` and says what is wrong.
 
     Args:
         uri: of the index, for messages.
@@ -189,7 +189,7 @@ class Gate:
                 self._refuse(f"the vector index of table {table} finds {recall:.1%} of the {_HITS} nearest")
 
     def _refuse(self, why: str) -> None:
-        raise StoreError(f"nothing is published at {self.uri}, and what was published stands: {why}")
+        raise GateError(f"nothing is published at {self.uri}, and what was published stands: {why}")
 
 
 def _distances(dataset: lance.LanceDataset, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:

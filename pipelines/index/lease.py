@@ -21,7 +21,7 @@ import lance
 import pyarrow as pa
 from lance.commit import CommitConflictError
 
-from pipelines.errors import StoreError
+from pipelines.errors import BusyError, StoreError
 
 from .datasets import create_dataset, open_dataset, read_fragments, write_rows
 
@@ -64,7 +64,7 @@ class Lease:
             beating, so that it may wake up again.
 
     Raises:
-        StoreError: on entering, if another process holds it; names the process.
+        BusyError: on entering, if another process holds it; names the process.
     """
 
     def __init__(self, uri: str) -> None:
@@ -81,9 +81,7 @@ class Lease:
             self.predecessor = _end_of(_read(dataset))
             _swap(dataset, _row(self.token))
         except CommitConflictError as error:
-            raise StoreError(
-                f"another process just took the index {self._index}; wait until it has finished"
-            ) from error
+            raise BusyError(f"another process just took the index {self._index}; wait until it has finished") from error
         _held_here.add(self.token)
         self._beats.start()
         return self
@@ -139,7 +137,7 @@ class Lease:
                 dataset = open_dataset(self._uri)
             holder = now
         if _lives(holder):
-            raise StoreError(
+            raise BusyError(
                 f"the index {self._index} is being written by {_name(holder)}; wait until it has finished, or stop it"
             )
         return dataset

@@ -46,11 +46,11 @@ class SnapshotReader:
         names = [n for n in dataset.schema.names if n != "thumbnail"] if columns is None else list(columns)
         return _plain_metadata(dataset.to_table(columns=names, filter=LIVE))
 
-    def item(self, item_id: str) -> dict[str, Any] | None:
-        """One item with all its columns; None if the snapshot has none of that id."""
-        rows = self.dataset(ITEMS).to_table(filter=LIVE & (pc.field("item_id") == item_id))
-        found = _plain_metadata(rows).to_pylist()
-        return found[0] if found else None
+    def find_items(self, item_ids: Sequence[str], columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Those of some items that the snapshot has, by id; None = all columns, the thumbnail too."""
+        wanted = None if columns is None else ["item_id", *columns]
+        rows = self.dataset(ITEMS).to_table(columns=wanted, filter=LIVE & is_one_of("item_id", item_ids))
+        return {row["item_id"]: row for row in _plain_metadata(rows).to_pylist()}
 
     def attribute(self, name: str) -> pa.Table:
         """An attribute's embeddings: item_id, embedding f16[D], classes, probabilities; N rows."""

@@ -21,6 +21,7 @@ from pipelines.index.schema import LIVE
 
 from .carried import CarriedClasses
 from .filters import Filter, filter_mask
+from .grouping import group_codes
 from .matrices import EmbeddingColumn, MatrixCache, embeddings
 from .ranking import id_ranks
 from .reader import Reader
@@ -41,6 +42,7 @@ class Candidates:
         self._ids = table.column("item_id").combine_chunks()
         self._uris = table.column("image_uri")
         self.metadata = _columns(table.column("metadata"))
+        self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()
 
@@ -76,6 +78,12 @@ class Candidates:
         row = self.metadata.slice(position, 1).to_pylist()[0] if self.metadata.num_columns else {}
         return {name: value for name, value in row.items() if value is not None}
 
+    def groups(self, column: str) -> NDArray[np.int64]:
+        """Items with one value of a metadata column have one code -> N (`group_codes`)."""
+        if column not in self._groups:
+            self._groups[column] = group_codes(self.metadata.column(column))
+        return self._groups[column]
+
     def allowed(self, filter_: Filter | None, excluded: Sequence[int], leave_out: int | None) -> NDArray[np.int64]:
         """Positions of the candidates.
 
@@ -101,31 +109,35 @@ class Candidates:
         offset = self.taxonomy.offsets[n]
         return {offset + code: probability for code, probability in self._carried(n).of(position).items()}
 
-    def attribute_similarity(self, n: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' embeddings of the n-th attribute -> N."""
-        table = attribute_table(self.taxonomy.names[n])
-        return self._spread(self._column(table, len(self), self._reader.snapshot.width), query)
+    def attribute_similarity(
+        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in the n-th attribute's space -> w."""
+        return self._attribute_column(n).similarities(query, wanted)
 
-    def global_similarity(self, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' global embeddings -> N."""
+    def global_similarity(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in global space -> w."""
         width = self._reader.snapshot.global_width
         assert width is not None
-        return self._spread(self._column(GLOBAL, len(self), width), query)
+        return self._column(GLOBAL, len(self), width).similarities(query, wanted)
 
-    def class_similarity(self, class_index: int, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosine with the items' embeddings of a class -> N, NaN for items that do not carry it."""
+    def class_similarity(
+        self, class_index: int, query: NDArray[np.float32], wanted: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Cosine of w items, at ascending positions, with a query in a class's space -> w, NaN where not carried."""
         attribute, name = self.taxonomy.class_name(class_index)
-        carry, of_class = self.carry(class_index), LIVE & (pc.field("class") == name)
-        width = self._reader.snapshot.class_width
-        assert width is not None
-        column = self._column(class_table(attribute), int(carry.sum()), width, of_class, name)
-        similarity = self._spread(column, query)
-        if not np.array_equal(carry, ~np.isnan(similarity)):
+        carry, column = self.carry(class_index), self._class_column(class_index)
+        similarity = column.similarities(query, wanted)
+        if not np.array_equal(carry[wanted], ~np.isnan(similarity)):
             raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
         return similarity
 
     def attribute_embedding(self, n: int, item_id: str) -> NDArray[np.float32]:
         """An item's embedding of the n-th attribute -> D, as it is stored."""
+        position = self.find(item_id)
+        kept = None if position is None else self._attribute_column(n).embedding(position)
+        if kept is not None:
+            return kept.astype(np.float32)
         rows = self._rows_of(attribute_table(self.taxonomy.names[n]), ["embedding"], item_id)
         if rows.num_rows != 1:
             raise StoreError(f"item {item_id!r} has {rows.num_rows} rows of attribute {self.taxonomy.names[n]!r}")
@@ -133,7 +145,11 @@ class Candidates:
 
     def class_embeddings(self, n: int, item_id: str) -> dict[int, NDArray[np.float32]]:
         """An item's class embeddings of the n-th attribute, by class index, as they are stored."""
-        name = self.taxonomy.names[n]
+        name, position = self.taxonomy.names[n], self.find(item_id)
+        if position is not None:
+            kept = {index: self._class_column(index).embedding(position) for index in self.carried_by(n, position)}
+            if all(vector is not None for vector in kept.values()):
+                return {index: vector.astype(np.float32) for index, vector in kept.items() if vector is not None}
         rows = self._rows_of(class_table(name), ["class", "embedding"], item_id)
         indices = [self.taxonomy.class_index(name, label) for label in rows.column("class").to_pylist()]
         width = self._reader.snapshot.class_width
@@ -145,12 +161,6 @@ class Candidates:
 
     def _rows_of(self, table: str, columns: list[str], item_id: str) -> pa.Table:
         return self._table(table, columns, pc.field("item_id") == item_id)
-
-    def _spread(self, column: EmbeddingColumn, query: NDArray[np.float32]) -> NDArray[np.float32]:
-        position, similarity = column.similarities(query)
-        result = np.full(len(self), np.nan, np.float32)
-        result[position] = similarity
-        return result
 
     def _carried(self, n: int) -> CarriedClasses:
         if n not in self._read:
@@ -170,6 +180,16 @@ class Candidates:
         if found.null_count or pc.count_distinct(found).as_py() != len(found):
             raise StoreError(f"table {table} has rows of unknown items, or two of one item")
         return found.to_numpy().astype(np.int64)
+
+    def _attribute_column(self, n: int) -> EmbeddingColumn:
+        return self._column(attribute_table(self.taxonomy.names[n]), len(self), self._reader.snapshot.width)
+
+    def _class_column(self, class_index: int) -> EmbeddingColumn:
+        attribute, name = self.taxonomy.class_name(class_index)
+        width = self._reader.snapshot.class_width
+        assert width is not None
+        count = int(self.carry(class_index).sum())
+        return self._column(class_table(attribute), count, width, LIVE & (pc.field("class") == name), name)
 
     def _column(self, table: str, count: int, width: int, where: Any = LIVE, *key: str) -> EmbeddingColumn:
         return EmbeddingColumn(

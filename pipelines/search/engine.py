@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,10 @@ from model.checkpoint import Checkpoint
 from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
+from .description import describe_items
+from .explanation import Explanation, changed_classes, explain_score
+from .filters import Filter, check_filter
+from .grouping import best_of_groups
 from .limits import Limits
 from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
@@ -27,8 +32,8 @@ from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, V
 from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
-from .result import ClassProbability, Hit, Item, SearchResult
-from .scoring import Scores, contribution, score
+from .result import Hit, Item, SearchResult
+from .scoring import Scores, contribution, score, tiers, upper_tiers
 from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
@@ -93,23 +98,34 @@ class Engine:
     def item(self, item_id: str) -> Item:
         """One item with its thumbnail. Raises `RequestError`."""
         item_id = read_item_id(item_id, self.limits, "name")
-        row, position = self.reader.item(item_id), self._candidates.find(item_id)
-        if row is None or position is None:
+        found = describe_items(self.reader, self._candidates, [item_id])
+        if not found:
             message = f"snapshot {self.scope.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "name")
-        taxonomy = self.scope.taxonomy
-        carried = {name: self._candidates.carried_by(n, position) for n, name in enumerate(taxonomy.names)}
-        return Item(
-            item_id=item_id,
-            image_uri=self._candidates.image_uri(position),
-            thumbnail=row["thumbnail"] or b"",
-            metadata=self._candidates.metadata_of(position),
-            labels={name: tuple(row["labels"].get(name) or ()) for name in taxonomy.names},
-            predictions={
-                name: tuple(ClassProbability(taxonomy.class_name(m)[1], p) for m, p in classes.items())
-                for name, classes in carried.items()
-            },
-        )
+        return found[0]
+
+    def items(
+        self, filter_: Filter | None = None, *, offset: int = 0, count: int = 10, thumbnails: bool = True
+    ) -> tuple[list[Item], int]:
+        """Items in the order of their ids.
+
+        Args:
+            filter_: of these only; None = all.
+            offset: items before the first one.
+            count: at most so many.
+            thumbnails: whether they are read.
+
+        Returns:
+            Those, and how many pass the filter.
+
+        Raises:
+            RequestError: the filter cannot be answered.
+        """
+        checked = None if filter_ is None else check_filter(filter_, self.scope.metadata, self.limits)
+        allowed = self._candidates.allowed(checked, (), None)
+        part = allowed[np.argsort(self._candidates.id_ranks[allowed])][offset : offset + count]
+        ids = [self._candidates.item_id(position) for position in part.tolist()]
+        return describe_items(self.reader, self._candidates, ids, thumbnails=thumbnails), len(allowed)
 
     def embed(self, image: bytes) -> tuple[QueryDuet, Vector | None]:
         """The duet of an encoded picture, and its global embedding where the model has one.
@@ -145,37 +161,92 @@ class Engine:
 
         with stage("plan"):
             plan = self.plan(request)
+        if request.validate_only:
+            return SearchResult((), 0, True, plan.snapshot_id, self.checkpoint.digest, seconds, "", plan=str(plan))
         with stage("query"):
             query = self._source.vectors(plan)
         with stage("candidates"):
-            leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
-            excluded = [index for condition in plan.conditions for index in condition.excluded]
-            allowed = self._candidates.allowed(plan.filter, excluded, leave_out)
+            allowed, end = self._allowed(plan), plan.offset + plan.page_size
+            codes = None if plan.group_by is None else self._candidates.groups(plan.group_by)[allowed]
+            total, groups = len(allowed), 0 if codes is None else len(np.unique(codes))
+            tier = tiers(plan, query, self._candidates, allowed)
+            if tier is not None:  # what the page cannot reach need not be scored
+                rows = upper_tiers(tier, end, codes)
+                allowed, codes = allowed[rows], None if codes is None else codes[rows]
         with stage("score"):
             scores = score(plan, query, self._candidates, allowed)
         with stage("rank"):
-            end = plan.offset + plan.page_size
-            ids = self._candidates.id_ranks[allowed]
-            order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=end)
+
+            def best(limit: int) -> NDArray[np.int64]:
+                ids = self._candidates.id_ranks[allowed]
+                return rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=limit)
+
+            order = best(end) if codes is None else best_of_groups(best, codes, end)
         with stage("explain"):
-            hits = self._hits(plan, query, scores, allowed, order)
-        following = PageToken(plan.snapshot_id, plan.digest, end)
+            hits = self._hits(plan, query, scores, allowed, order[plan.offset :])
+        more = end < (total if codes is None else groups)
         return SearchResult(
             hits=hits,
-            total_candidates=len(allowed),
+            total_candidates=total,
             exact=True,
             snapshot_id=plan.snapshot_id,
             model=self.checkpoint.digest,
             timings=seconds,
-            next_page_token=self._tokens.issue(following) if end < len(allowed) else "",
+            next_page_token=self._tokens.issue(PageToken(plan.snapshot_id, plan.digest, end)) if more else "",
+            total_groups=groups,
+            plan=str(plan),
         )
+
+    def explain(self, request: SearchRequest, item_id: str = "") -> Explanation:
+        """Why an item is where it is among all candidates of a request.
+
+        Args:
+            request: its page and `group_by` mean nothing here.
+            item_id: "" = only the query is explained.
+
+        Raises:
+            RequestError: as `search`, with fields below ``search``; or the item is not in the snapshot, or is no
+                candidate (``item_id``).
+            ImageError, StoreError: as `search`.
+        """
+        try:
+            plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
+            if request.validate_only:
+                return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, {})
+            query = self._source.vectors(plan)
+        except RequestError as error:
+            raise error.below("search") from None
+        changes = changed_classes(query, self.scope.taxonomy)
+        if not item_id:
+            return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
+        allowed, position = self._allowed(plan), self._candidates.find(read_item_id(item_id, self.limits, "item_id"))
+        if position is None:
+            message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
+            raise RequestError("ITEM_NOT_FOUND", message, "item_id")
+        row = int(np.searchsorted(allowed, position))
+        if row == len(allowed) or allowed[row] != position:
+            message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
+            raise RequestError("NOT_A_CANDIDATE", message, "item_id")
+        scores = score(plan, query, self._candidates, allowed)
+        ids = self._candidates.id_ranks[allowed]
+        order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
+        place = int(np.flatnonzero(order == row)[0])
+        (hit,) = self._hits(replace(plan, offset=place), query, scores, allowed, order[place : place + 1])
+        parts = explain_score(plan, query, hit, self._candidates)
+        return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
+
+    def _allowed(self, plan: Plan) -> NDArray[np.int64]:
+        """Positions of the plan's candidates."""
+        leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
+        excluded = [index for condition in plan.conditions for index in condition.excluded]
+        return self._candidates.allowed(plan.filter, excluded, leave_out)
 
     def _hits(
         self, plan: Plan, query: QueryVectors, scores: Scores, allowed: NDArray[np.int64], order: NDArray[np.int64]
     ) -> tuple[Hit, ...]:
-        """The page's part of a ranking of the rows of `scores`."""
+        """The page's part of a ranking, as rows of `scores`."""
         hits = []
-        for place, row in enumerate(order[plan.offset :].tolist(), plan.offset + 1):
+        for place, row in enumerate(order.tolist(), plan.offset + 1):
             position = int(allowed[row])
             hits.append(
                 Hit(

@@ -118,10 +118,10 @@ def check_filter(filter_: Filter, columns: Mapping[str, pa.DataType], limits: Li
             raise RequestError("FILTER_TOO_LARGE", f"a filter has at most {limits.filter_depth} levels", "filter")
         match node:
             case Comparison(text, operator, value):
-                column, kind = _column(text, columns, limits, f"{path}.comparison.column")
+                column, kind = read_column(text, columns, limits, f"{path}.comparison.column")
                 return Comparison(column, operator, _coerce(value, kind, column, limits, f"{path}.comparison.value"))
             case Membership(text, values):
-                column, kind = _column(text, columns, limits, f"{path}.membership.column")
+                column, kind = read_column(text, columns, limits, f"{path}.membership.column")
                 check_values(len(values), limits, f"{path}.membership.values")
                 paths = (f"{path}.membership.values[{n}]" for n in range(len(values)))
                 coerced = (_coerce(v, kind, column, limits, p) for v, p in zip(values, paths, strict=True))
@@ -156,12 +156,13 @@ def filter_mask(filter_: Filter, columns: pa.Table) -> NDArray[np.bool_]:
     return pc.fill_null(mask, False).to_numpy()
 
 
-def _column(text: str, columns: Mapping[str, pa.DataType], limits: Limits, path: str) -> tuple[str, Kind]:
+def read_column(text: str, columns: Mapping[str, pa.DataType], limits: Limits, path: str) -> tuple[str, Kind]:
+    """A column that can be compared, and its kind. Raises `RequestError` (``UNKNOWN_COLUMN``)."""
     column = read_name(text, limits, path)
     kinds = {name: kind for name, type_ in columns.items() if (kind := kind_of(type_)) is not None}
     if column not in kinds:
         known = ", ".join(kinds) or "none"
-        raise RequestError("UNKNOWN_COLUMN", f"no metadata column {column!r} to filter by; known: {known}", path)
+        raise RequestError("UNKNOWN_COLUMN", f"no metadata column {column!r} to compare by; known: {known}", path)
     return column, kinds[column]
 
 

@@ -25,6 +25,9 @@ class Limits:
         filter_depth: levels of one filter.
         filter_values: values of one membership.
         text_length: characters of an item_id, of a name, or of a filter's text.
+        batch_searches: searches of one batch that are under way at once.
+        changed_items: items of one upsert or deletion.
+        changed_bytes: of all pictures of one upsert.
     """
 
     image_bytes: int = 20_000_000
@@ -37,6 +40,9 @@ class Limits:
     filter_depth: int = 16
     filter_values: int = 1000
     text_length: int = 512
+    batch_searches: int = 16
+    changed_items: int = 1000
+    changed_bytes: int = 200_000_000
 
 
 def read_name(text: str, limits: Limits, path: str) -> str:

@@ -64,6 +64,12 @@ class MatrixCache:
             raise
         return future.result()
 
+    def kept(self, key: Hashable) -> Matrix | None:
+        """The matrix of that key if it is in memory now."""
+        with self._lock:
+            found = self._kept.get(key)
+        return found[1].result() if found is not None and found[1].done() and not found[1].exception() else None
+
     def _forget(self, key: Hashable, future: Future[Matrix]) -> None:
         with self._lock:
             kept = self._kept.get(key)
@@ -77,7 +83,7 @@ class Matrix:
     """Embeddings in memory.
 
     Args:
-        position: n, each row's item as a position among the snapshot's items.
+        position: n, each row's item as a position among the snapshot's items; ascending.
         rows: n×D.
     """
 
@@ -105,14 +111,40 @@ class EmbeddingColumn:
     locate: Callable[[pa.ChunkedArray], NDArray[np.int64]]
     cache: MatrixCache
 
-    def similarities(self, query: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Items (n positions) and their dot products (n) with a query of width D. Raises `StoreError`."""
+    def similarities(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Dot products of some items with a query; NaN for those that have no row here.
+
+        Args:
+            query: of width D.
+            wanted: w ascending positions.
+
+        Returns:
+            w.
+
+        Raises:
+            StoreError: the table is not what it should be.
+        """
         assert query.shape == (self.width,) and query.dtype == np.float32
+        result = np.full(len(wanted), np.nan, np.float32)
         matrix = self.cache.get(self.key, self.count * (self.width * 2 + 8), self._load)
-        if matrix is not None:
-            return matrix.position, _products(matrix.rows, query)
-        ids, parts = self._read(lambda rows: _products(rows, query))
-        return self.locate(ids), np.concatenate([np.empty(0, np.float32), *parts])
+        if matrix is None:
+            ids, parts = self._read(lambda rows: _products(rows, query))
+            _fill(result, wanted, self.locate(ids), np.concatenate([np.empty(0, np.float32), *parts]))
+        elif 2 * len(wanted) > self.count:
+            _fill(result, wanted, matrix.position, _products(matrix.rows, query))
+        else:
+            place = np.searchsorted(matrix.position, wanted)
+            there = np.flatnonzero(matrix.position[np.minimum(place, self.count - 1)] == wanted)
+            result[there] = _products(matrix.rows[place[there]], query)
+        return result
+
+    def embedding(self, position: int) -> NDArray[np.float16] | None:
+        """One item's embedding, D, if it is in memory; else None, and nothing is loaded for it."""
+        matrix = self.cache.kept(self.key)
+        if matrix is None:
+            return None
+        place = int(np.searchsorted(matrix.position, position))
+        return matrix.rows[place] if place < self.count and matrix.position[place] == position else None
 
     def _load(self) -> Matrix:
         rows = np.empty((self.count, self.width), np.float16)
@@ -123,7 +155,9 @@ class EmbeddingColumn:
             rows[done : done + len(part)] = part
             done += len(part)
 
-        return Matrix(self.locate(self._read(keep)[0]), rows)
+        position = self.locate(self._read(keep)[0])
+        order = np.argsort(position)
+        return Matrix(position[order], rows[order])
 
     def _read(self, use: Callable[[NDArray[np.float16]], T]) -> tuple[pa.ChunkedArray, list[T]]:
         """All ids, and what `use` makes of each batch of embeddings."""
@@ -138,6 +172,20 @@ class EmbeddingColumn:
             found = "more" if done > self.count else "fewer"
             raise StoreError(f"snapshot {' '.join(self.key)}: {found} than {self.count} embeddings; ingest it anew")
         return pa.chunked_array(ids, pa.string()), results
+
+
+def _fill(
+    result: NDArray[np.float32],
+    wanted: NDArray[np.int64],
+    position: NDArray[np.int64],
+    similarity: NDArray[np.float32],
+) -> None:
+    """Put the similarities of items at n positions where those positions stand in `wanted`, if they do."""
+    if not len(wanted):
+        return
+    place = np.minimum(np.searchsorted(wanted, position), len(wanted) - 1)
+    there = wanted[place] == position
+    result[place[there]] = similarity[there]
 
 
 def _products(rows: NDArray[np.float16], query: NDArray[np.float32]) -> NDArray[np.float32]:

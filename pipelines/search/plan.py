@@ -71,6 +71,8 @@ class Plan:
         conditions: in the request's order.
         changes: manipulations, in the request's order.
         filter: on metadata, with values in the columns' kinds.
+        group_by: metadata column of which every value comes once; None = every item may be a hit.
+        exact: whether every candidate must be compared.
         offset: hits on the pages before.
         page_size: at most that many hits.
         digest: of the request, for the next page's token.
@@ -84,6 +86,8 @@ class Plan:
     conditions: tuple[Condition, ...]
     changes: tuple[Change, ...]
     filter: Filter | None
+    group_by: str | None
+    exact: bool
     offset: int
     page_size: int
     digest: str
@@ -119,6 +123,8 @@ class Plan:
             lines.append("  rank by mean similarity over all attributes")
         if self.filter is not None:
             lines.append(f"  filter {self.filter}")
+        if self.group_by is not None:
+            lines.append(f"  only the best of each {self.group_by!r}")
         return "\n".join([*lines, f"  hits {self.offset + 1} to {self.offset + self.page_size}"])
 
     def _names(self, classes: Sequence[int]) -> str:

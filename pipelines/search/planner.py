@@ -13,7 +13,7 @@ from model.manipulation import Change, Operation
 from model.taxonomy import Taxonomy
 from pipelines.errors import RequestError
 
-from .filters import check_filter
+from .filters import check_filter, read_column
 from .limits import DEFAULT_PAGE_SIZE, Limits, check_count, read_name
 from .paging import PageTokens
 from .plan import Condition, Plan, QueryKind, Scope
@@ -44,6 +44,8 @@ def make_plan(request: SearchRequest, scope: Scope, limits: Limits, tokens: Page
         conditions=conditions,
         changes=changes,
         filter=None if request.filter is None else check_filter(request.filter, scope.metadata, limits),
+        group_by=None if not request.group_by else read_column(request.group_by, scope.metadata, limits, "group_by")[0],
+        exact=request.exact,
         offset=_offset(request, scope, tokens),
         page_size=page_size(request.page_size, limits),
         digest=request.digest,
@@ -68,6 +70,8 @@ def read_item_id(text: str, limits: Limits, path: str) -> str:
 
 
 def _query(request: SearchRequest) -> QueryKind:
+    if request.image_uri is not None:
+        raise RequestError("URI_OUTSIDE_ROOTS", "pictures are read by a server, below its roots", "image_uri")
     if request.image is not None and request.item_id is not None:
         raise RequestError("QUERY_AMBIGUOUS", "give an image or an item_id, not both", "image")
     if request.image is not None:

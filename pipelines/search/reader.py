@@ -52,8 +52,8 @@ class Reader(Protocol):
         """The ledger."""
         ...
 
-    def item(self, item_id: str) -> dict[str, Any] | None:
-        """One row of the ledger."""
+    def find_items(self, item_ids: Sequence[str], columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        """Some rows of the ledger, by id."""
         ...
 
     def prototypes(self) -> pa.Table:

@@ -60,7 +60,8 @@ class SearchRequest:
     """What is asked.
 
     Args:
-        image: an encoded picture; at most one of ``image`` and ``item_id``.
+        image: an encoded picture; at most one of ``image``, ``image_uri`` and ``item_id``.
+        image_uri: where a picture lies, which a server reads below its roots; an engine is given the picture itself.
         item_id: an item of the snapshot, which is itself left out of the answer.
         attributes: at most one condition per attribute.
         manipulations: changes of the query, all of them together.
@@ -68,6 +69,9 @@ class SearchRequest:
         page_size: hits, 0 = the default.
         page_token: of the page before.
         snapshot: id; "" = the published one.
+        group_by: metadata column; of the items that share its value only the best is a hit. "" = none.
+        exact: compare every candidate, whatever it costs.
+        validate_only: check and plan, and search nothing.
     """
 
     image: bytes | None = None
@@ -78,9 +82,14 @@ class SearchRequest:
     page_size: int = 0
     page_token: str = ""
     snapshot: str = ""
+    group_by: str = ""
+    exact: bool = False
+    validate_only: bool = False
+    image_uri: str | None = None
 
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the ranking: everything but where the page begins and ends."""
         picture = b"" if self.image is None else hashlib.sha256(self.image).digest()
-        return hashlib.sha256(repr(replace(self, image=picture, page_size=0, page_token="")).encode()).hexdigest()
+        plain = replace(self, image=picture, page_size=0, page_token="", validate_only=False)
+        return hashlib.sha256(repr(plain).encode()).hexdigest()

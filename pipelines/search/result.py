@@ -98,6 +98,8 @@ class SearchResult:
         model: digest of the checkpoint.
         timings: stage -> seconds, in order.
         next_page_token: "" on the last page.
+        total_groups: different groups among the candidates; 0 without `group_by`.
+        plan: what was done, or would be, for people to read.
     """
 
     hits: tuple[Hit, ...]
@@ -107,3 +109,5 @@ class SearchResult:
     model: str
     timings: Mapping[str, float]
     next_page_token: str
+    total_groups: int = 0
+    plan: str = ""

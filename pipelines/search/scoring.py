@@ -52,7 +52,7 @@ class Scores:
 
 def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]) -> Scores:
     """Scores of the candidates at the positions `allowed`."""
-    attributes = {n: candidates.attribute_similarity(n, vector)[allowed] for n, vector in query.attributes.items()}
+    attributes = {n: candidates.attribute_similarity(n, vector, allowed) for n, vector in query.attributes.items()}
     conditions, classes = plan.ranking, {}
     tier, similarity, secondary = None, None, None
     if conditions:
@@ -70,10 +70,40 @@ def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDAr
         secondary = mean_similarity([attributes[condition.attribute] for condition in conditions], weights)
     if query.merged is not None:
         secondary = similarity
-        similarity = candidates.global_similarity(query.merged)[allowed].astype(np.float64)
+        similarity = candidates.global_similarity(query.merged, allowed).astype(np.float64)
     if similarity is None:
         similarity = mean_similarity([attributes[n] for n in sorted(attributes)])
     return Scores(tier, similarity, secondary, attributes, classes)
+
+
+def tiers(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """The tier of each candidate, n, for which no embedding is looked at; None = all are in one."""
+    if not plan.ranking:
+        return None
+    total = np.zeros(len(allowed), np.int64)
+    for condition in plan.ranking:
+        number = np.zeros(len(allowed), np.int64)
+        for index in query.wanted[condition.attribute]:
+            number += candidates.carry(index)[allowed]
+        total += number if condition.match is Match.ALL else np.minimum(number, 1)
+    return total
+
+
+def upper_tiers(tier: NDArray[np.int64], limit: int, codes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Rows of the highest tiers that hold the first `limit` places, whatever the similarities: ascending.
+
+    Args:
+        tier: n.
+        limit: places; with `codes`, of different groups.
+        codes: n, the candidates' groups.
+    """
+    for least in np.unique(tier)[::-1]:
+        rows = np.flatnonzero(tier >= least)
+        if (len(rows) if codes is None else len(np.unique(codes[rows]))) >= limit:
+            return rows
+    return np.arange(len(tier))
 
 
 def contribution(
@@ -107,7 +137,7 @@ def _score_condition(
     for k, index in enumerate(wanted):
         carried[:, k] = candidates.carry(index)[allowed]
         if by_class is not None:
-            by_class[:, k] = candidates.class_similarity(index, query.classes[index])[allowed]
+            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed)
     count = condition.match is Match.ALL
     tier, similarity = condition_keys(carried, by_class, attribute_similarity, count=count)
     return tier, similarity, tier > 0

@@ -7,11 +7,13 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
+import torch
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from pipelines.errors import DuetError
@@ -20,6 +22,7 @@ from .errors import OverloadError, StoppedError, to_status
 
 T = TypeVar("T")
 Method = Callable[[Any, Any, grpc.aio.ServicerContext], Awaitable[T]]
+Stream = Callable[[Any, Any, grpc.aio.ServicerContext], AsyncIterator[T]]
 
 log = logging.getLogger("duet.serve")
 
@@ -33,7 +36,8 @@ class Calls:
     """
 
     def __init__(self, threads: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="search")
+        # A search is many small products: torch's own threads would wait for each other's after every one of them.
+        self._pool = ThreadPoolExecutor(threads, "search", initializer=torch.set_num_threads, initargs=(1,))
         self._room = threads + waiting
         self._under_way = 0
 
@@ -81,24 +85,47 @@ class Calls:
             future.exception()  # seen, also where nobody waits for it any more
 
 
-def answered(method: Method[T]) -> Method[T]:
-    """Turn what a servicer's method raises into a status.
+def status_of(error: Exception, method: str) -> status_pb2.Status:
+    """The status of what a method raised.
 
     What is the server's fault is logged: a `DuetError` by its text, which may not reach the client, anything else with
     its traceback.
     """
+    status = to_status(error)
+    if status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0]):
+        expected = isinstance(error, DuetError)
+        log.error("%s failed: %s", method, error, exc_info=None if expected else error)
+    return status
+
+
+def answered(method: Method[T]) -> Method[T]:
+    """Turn what a servicer's method raises into a status (`status_of`). Its request may be a stream."""
 
     @functools.wraps(method)
     async def bounded(self: Any, request: Any, context: grpc.aio.ServicerContext) -> T:
         try:
             return await method(self, request, context)
-        except Exception as error:  # boundary
-            status = to_status(error)
-            if status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0]):
-                expected = isinstance(error, DuetError)
-                log.error("%s failed: %s", method.__name__, error, exc_info=None if expected else error)
-        native = rpc_status.to_status(status)
-        await context.abort(native.code, native.details, native.trailing_metadata)
+        except Exception as error:  # noqa: BLE001 - boundary
+            await _abort(context, error, method.__name__)
         raise AssertionError("abort raises")
 
     return bounded
+
+
+def answered_in_turn(method: Stream[T]) -> Stream[T]:
+    """`answered`, of a method that answers with a stream."""
+
+    @functools.wraps(method)
+    async def bounded(self: Any, request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[T]:
+        try:
+            async for response in method(self, request, context):
+                yield response
+        except Exception as error:  # noqa: BLE001 - boundary
+            await _abort(context, error, method.__name__)
+
+    return bounded
+
+
+async def _abort(context: grpc.aio.ServicerContext, error: Exception, method: str) -> None:
+    native = rpc_status.to_status(status_of(error, method))
+    await context.abort(native.code, native.details, native.trailing_metadata)

@@ -15,7 +15,7 @@ from pipelines.index.store import Index
 from pipelines.search.engine import Engine
 from pipelines.search.limits import Limits
 from pipelines.search.matrices import MatrixCache
-from pipelines.search.paging import PageTokens
+from pipelines.search.paging import PageToken, PageTokens
 from pipelines.search.request import SearchRequest
 
 from .batching import BatchingEncoder
@@ -46,6 +46,7 @@ class Engines:
         self._cache = MatrixCache(settings.cache_bytes)
         self.tokens = PageTokens(secrets.token_bytes(32))
         self._lock = threading.Lock()  # guards what follows, briefly
+        self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
         self._opening = threading.Lock()  # one snapshot is opened at a time
         self._published: Engine | None = None
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -60,6 +61,10 @@ class Engines:
         Raises:
             DuetError: it, or its checkpoint, cannot be opened; the engine that there was stays.
         """
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         snapshot = self.index.latest()
         if snapshot is None or (
             self._published is not None and self._published.scope.snapshot_id == snapshot.snapshot_id
@@ -105,7 +110,10 @@ class Engines:
         """The engine that answers a request: a further page is of the first page's snapshot."""
         if not request.page_token:
             return self.of(request.snapshot)
-        token = self.tokens.read(request.page_token)
+        return self.of_page(self.tokens.read(request.page_token))
+
+    def of_page(self, token: PageToken) -> Engine:
+        """The engine that a page goes on with. Raises `RequestError` (``SNAPSHOT_EXPIRED``)."""
         try:
             return self.of(token.snapshot_id)
         except RequestError as error:

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import DuetError, ImageError, ModelError, RequestError, StoreError
+from pipelines.errors import BusyError, DuetError, GateError, ImageError, ModelError, RequestError, StoreError
 
 DOMAIN = "duet"
 
@@ -20,6 +20,9 @@ CODES = {
     "SNAPSHOT_EXPIRED": grpc.StatusCode.FAILED_PRECONDITION,
     "NO_GLOBAL_SPACE": grpc.StatusCode.FAILED_PRECONDITION,
     "NO_PROTOTYPE": grpc.StatusCode.FAILED_PRECONDITION,
+    "TOKEN_MISSING": grpc.StatusCode.UNAUTHENTICATED,
+    "TOKEN_UNKNOWN": grpc.StatusCode.UNAUTHENTICATED,
+    "SCOPE_MISSING": grpc.StatusCode.PERMISSION_DENIED,
 }
 # A status travels in HTTP/2 headers, of which peers take 8 kB by default. A message is in there three times: with three
 # bytes for each of its bytes that is not ASCII, and twice in base64. The path of a field takes 2 kB at most.
@@ -59,6 +62,10 @@ def to_status(error: Exception) -> status_pb2.Status:
             return _status(CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT), reason, str(error), field)
         case ImageError(code=code):
             return _status(grpc.StatusCode.INVALID_ARGUMENT, f"IMAGE_{code}", str(error), "image")
+        case BusyError():
+            return _status(grpc.StatusCode.UNAVAILABLE, "INDEX_BUSY", "another process writes the index; retry later")
+        case GateError():
+            return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", str(error))
         case StoreError():
             return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", str(error))
         case ModelError():
@@ -79,6 +86,16 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
     status = rpc_status.from_call(error)
     if status is None:
         return ServiceError(error.code(), f"{error.code().name}: {error.details()}")
+    return ServiceError(error.code(), status.message, *read_details(status))
+
+
+def code_of(number: int) -> grpc.StatusCode:
+    """The canonical status of a google.rpc.Code."""
+    return next((code for code in grpc.StatusCode if code.value[0] == number), grpc.StatusCode.UNKNOWN)
+
+
+def read_details(status: status_pb2.Status) -> tuple[str, str]:
+    """Reason and field of a status; "" for what it does not have."""
     reason, field = "", ""
     for detail in status.details:
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -86,7 +103,7 @@ def from_rpc_error(error: grpc.RpcError) -> ServiceError:
             reason = info.reason
         elif detail.Unpack(bad) and bad.field_violations:
             field = bad.field_violations[0].field
-    return ServiceError(error.code(), status.message, reason, field)
+    return reason, field
 
 
 def _status(code: grpc.StatusCode, reason: str, message: str, field: str = "") -> status_pb2.Status:

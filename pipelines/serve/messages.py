@@ -76,7 +76,7 @@ def read_value(value: value_pb2.Value, path: str) -> Scalar:
     """A Value as a Python value. Raises `RequestError` for one without a kind, or a time out of range."""
     kind = value.WhichOneof("kind")
     if kind is None:
-        raise RequestError("FILTER_INVALID", "a value without a kind", path)
+        raise RequestError("VALUE_INVALID", "a value without a kind", path)
     result = getattr(value, kind)
     if not isinstance(result, timestamp_pb2.Timestamp):
         return result

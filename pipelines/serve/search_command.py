@@ -38,6 +38,12 @@ def parser() -> argparse.ArgumentParser:
     where = result.add_mutually_exclusive_group()
     where.add_argument("--target", metavar="HOST:PORT", default=DEFAULT_TARGET, help="server (default: %(default)s)")
     where.add_argument("--index", metavar="FOLDER", help="search this index here, without a server")
+    result.add_argument("--ca", type=Path, metavar="FILE", help="authorities that vouch for the server; connect by TLS")
+    result.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="certificate to show to a server that asks for one"
+    )
+    result.add_argument("--key", type=Path, metavar="FILE", help="private key of --certificate")
+    result.add_argument("--token-file", type=Path, metavar="FILE", help="file with the token for the server")
     query = result.add_mutually_exclusive_group()
     query.add_argument("--image", type=Path, metavar="FILE", help="a JPEG, PNG or WebP picture to compare with")
     query.add_argument("--item", metavar="ID", help="an item to compare with")
@@ -88,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 @contextlib.contextmanager
 def _asked(options: argparse.Namespace) -> Iterator[Asked]:
     if options.index is not None:
+        if any((options.ca, options.certificate, options.key, options.token_file)):
+            raise DuetError("--ca, --certificate, --key and --token-file are for a server; give --target, not --index")
         from .local import Local
 
         yield Local(options.index, options.snapshot)
@@ -96,14 +104,19 @@ def _asked(options: argparse.Namespace) -> Iterator[Asked]:
 
     from .client import Client
     from .errors import ServiceError
+    from .security.credentials import Credentials
 
-    with Client(options.target) as client:
+    shown = Credentials.read(
+        ca=options.ca, certificate=options.certificate, key=options.key, token_file=options.token_file
+    )
+    with Client(options.target, credentials=shown) as client:
         try:
             yield client
         except ServiceError as error:
             if not error.reason and error.code is grpc.StatusCode.UNAVAILABLE:  # a server that is there gives a reason
                 message = (
-                    f"no server answers at {options.target} ({error}); start one with `duet serve`, or give --index"
+                    f"no server answers at {options.target} ({error}); start one with `duet serve`, or give --index, "
+                    "or what a server with TLS asks for: --ca, and perhaps --certificate and --key"
                 )
                 raise DuetError(message) from error
             raise

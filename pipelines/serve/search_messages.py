@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
+from google.rpc import status_pb2
 
 from model.manipulation import Operation
 from model.taxonomy import Taxonomy
@@ -16,6 +17,7 @@ from pipelines.search.query import QueryDuet, Vector
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
 from pipelines.search.result import Contribution, Hit, SearchResult
 
+from .errors import ServiceError, code_of, read_details
 from .filter_messages import read_filter, write_filter
 from .messages import (
     read_classes,
@@ -25,6 +27,7 @@ from .messages import (
     write_classes,
     write_metadata,
 )
+from .pictures import Pictures
 
 T = TypeVar("T")
 
@@ -41,16 +44,21 @@ _OPERATIONS = {
 }
 
 
-def read_request(message: search_pb2.SearchRequest, limits: Limits) -> SearchRequest:
-    """A request as it was asked. Raises `RequestError` for what no dataclass can hold, or is more than the limits."""
+def read_request(message: search_pb2.SearchRequest, limits: Limits, pictures: Pictures) -> SearchRequest:
+    """A request as it was asked, with the picture that it names.
+
+    Raises:
+        RequestError: what no dataclass can hold, or is more than the limits; or a picture that is not to be had.
+    """
     check_count(len(message.attributes), limits.attribute_conditions, "attributes")
     for n, one in enumerate(message.attributes):
         number = len(one.classes) + len(one.excluded_classes)
         check_count(number, limits.classes_per_condition, f"attributes[{n}].classes")
     check_count(len(message.manipulations), limits.manipulations, "manipulations")
     query = message.WhichOneof("query")
+    image = pictures.read(message.image_uri, "image_uri") if query == "image_uri" else None
     return SearchRequest(
-        image=message.image if query == "image" else None,
+        image=message.image if query == "image" else image,
         item_id=message.item_id if query == "item_id" else None,
         attributes=tuple(
             AttributeCondition(
@@ -75,6 +83,9 @@ def read_request(message: search_pb2.SearchRequest, limits: Limits) -> SearchReq
         page_size=message.page_size,
         page_token=message.page_token,
         snapshot=read_snapshot_name(message.snapshot, "snapshot"),
+        group_by=message.group_by,
+        exact=message.exact,
+        validate_only=message.validate_only,
     )
 
 
@@ -84,6 +95,7 @@ def write_request(request: SearchRequest) -> search_pb2.SearchRequest:
     operations = {operation: number for number, operation in _OPERATIONS.items()}
     return search_pb2.SearchRequest(
         image=request.image,
+        image_uri=request.image_uri,
         item_id=request.item_id,
         attributes=[
             search_pb2.AttributeCondition(
@@ -108,18 +120,23 @@ def write_request(request: SearchRequest) -> search_pb2.SearchRequest:
         page_size=request.page_size,
         page_token=request.page_token,
         snapshot=snapshot_name(request.snapshot) if request.snapshot else "",
+        group_by=request.group_by,
+        exact=request.exact,
+        validate_only=request.validate_only,
     )
 
 
 def write_result(result: SearchResult) -> search_pb2.SearchResponse:
     """A result as a message."""
     message = search_pb2.SearchResponse(
-        hits=[_write_hit(hit) for hit in result.hits],
+        hits=[write_hit(hit) for hit in result.hits],
         next_page_token=result.next_page_token,
         total_candidates=result.total_candidates,
         exact=result.exact,
         snapshot=snapshot_name(result.snapshot_id),
         model=result.model,
+        total_groups=result.total_groups,
+        plan=result.plan,
     )
     for stage, seconds in result.timings.items():
         message.timings.add(stage=stage).duration.FromNanoseconds(round(seconds * 1e9))
@@ -136,7 +153,23 @@ def read_result(message: search_pb2.SearchResponse) -> SearchResult:
         model=message.model,
         timings={timing.stage: timing.duration.ToNanoseconds() / 1e9 for timing in message.timings},
         next_page_token=message.next_page_token,
+        total_groups=message.total_groups,
+        plan=message.plan,
     )
+
+
+def write_error(status: status_pb2.Status) -> search_pb2.SearchError:
+    """The status of one request of a batch."""
+    reason, field = read_details(status)
+    return search_pb2.SearchError(code=status.code, reason=reason, message=status.message, field=field)
+
+
+def read_batch_response(message: search_pb2.BatchSearchResponse) -> SearchResult | ServiceError:
+    """The answer to one request of a batch."""
+    if message.HasField("response"):
+        return read_result(message.response)
+    error = message.error
+    return ServiceError(code_of(error.code), error.message, error.reason, error.field)
 
 
 def write_duet(
@@ -158,7 +191,8 @@ def write_duet(
     return message
 
 
-def _write_hit(hit: Hit) -> search_pb2.Hit:
+def write_hit(hit: Hit) -> search_pb2.Hit:
+    """A hit as a message."""
     message = search_pb2.Hit(
         rank=hit.rank, tier=hit.tier, score=hit.score, item_id=hit.item_id, image_uri=hit.image_uri
     )

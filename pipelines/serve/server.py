@@ -17,10 +17,16 @@ from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, sea
 from pipelines.search.limits import Limits
 
 from .calls import Calls
+from .catalog_servicer import CatalogServicer
 from .engines import Engines
-from .servicer import CatalogServicer, SearchServicer
+from .pictures import Pictures
+from .search_servicer import SearchServicer
+from .security.addresses import join
+from .security.audit import append_to
+from .security.listening import access, listen
 from .settings import ServeSettings
 from .unreadable import RefuseUnreadable
+from .writer import Writer
 
 SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
@@ -32,11 +38,11 @@ log = logging.getLogger("duet.serve")
 
 
 class Server:
-    """A server on the loopback address. Everything happens in the event loop that `start` is called in.
+    """A server at one address. Everything happens in the event loop that `start` is called in.
 
     Args:
         index: that is served.
-        settings: port, threads, memory.
+        settings: address, who is let in, threads, memory.
         limits: what one request may hold; None = `Limits()`.
     """
 
@@ -49,28 +55,36 @@ class Server:
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
-        """Listen, then begin to load; returns the port. Raises `DuetError` if the port is taken."""
+        """Listen, then begin to load; returns the port. Raises `DuetError` if the settings do not allow it."""
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         # Made here: it belongs to the running event loop.
         server = self._server = grpc.aio.server(
+            interceptors=[RefuseUnreadable(), access(self._settings)],
             options=[
                 ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
             ],
-            interceptors=(RefuseUnreadable(),),
         )
-        search_pb2_grpc.add_SearchServiceServicer_to_server(SearchServicer(self._engines, self._calls), server)
-        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._engines, self._calls), server)
+        pictures = Pictures(self._settings.roots, self._limits)
+        search = SearchServicer(self._engines, self._calls, pictures)
+        catalog = CatalogServicer(self._engines, self._calls, pictures, Writer(self._engines, self._settings))
+        search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
+        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(catalog, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
-            port = server.add_insecure_port(f"127.0.0.1:{self._settings.port}")
-        except RuntimeError as error:
+            port = listen(server, self._settings)
+        except DuetError:
             await server.stop(None)
-            raise DuetError(f"port {self._settings.port} cannot be used: something listens there already") from error
+            raise
         await server.start()
         self._following = asyncio.create_task(self._follow())
         return port
+
+    @property
+    def ready(self) -> bool:
+        """Whether a snapshot and its encoder are loaded."""
+        return self._engines.ready
 
     async def wait(self) -> None:
         """Until the index cannot be served: raises the `DuetError` of the first load."""
@@ -113,12 +127,14 @@ class Server:
 
 async def serve(settings: ServeSettings) -> None:
     """Serve until SIGTERM or SIGINT. Raises `DuetError` if the index cannot be served at all."""
+    if settings.audit is not None:
+        append_to(settings.audit)
     server = Server(Index.open(settings.index), settings)
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     port = await server.start()
-    print(f"listening at 127.0.0.1:{port}", flush=True)
+    print(f"listening at {join(settings.host, port)}", flush=True)
     waiting = [asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if ended.is_set():

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
-from cluster.settings import Settings
+from cluster.settings import Section, Settings
+
+
+class TlsSettings(Section):
+    """Encrypted connections. The files are PEM, and read again when they change."""
+
+    certificate: Path | None = None
+    """The server's certificate and, after it, those that signed it."""
+    key: Path | None = None
+    """Its private key, without a password, which not everybody may read."""
+    client_ca: Path | None = None
+    """Certificates of authorities; only clients with a certificate that one of them signed can connect."""
 
 
 class ServeSettings(Settings):
-    """Answer searches over gRPC, on this machine's loopback address, from an index that `duet ingest` publishes."""
+    """Answer searches over gRPC from an index that `duet ingest` publishes; to other machines only with TLS."""
 
     index: str
     """Folder (or s3:// prefix) of the index."""
     checkpoint: str = ""
     """Where the checkpoint lies now, if not where it lay at ingestion; it must be the one of the snapshot."""
+    roots: list[str] = []
+    """Folders or s3:// addresses below which pictures lie that requests name by their location; none: no request may
+    name one."""
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address to listen at; one that other machines can reach needs --tls, and --tokens or --tls.client-ca."""
     port: int = Field(50051, ge=0, le=65535)
     """TCP port; 0 = any free one, which is printed."""
     device: str = "cpu"
@@ -30,3 +48,9 @@ class ServeSettings(Settings):
     """How often to look for a new snapshot."""
     drain_seconds: float = Field(20.0, ge=0)
     """On SIGTERM, how long running requests may take to finish."""
+    tls: TlsSettings = TlsSettings()
+    """Encrypted connections."""
+    tokens: Path | None = None
+    """File of the tokens that calls must bring, by `duet token`; read again when it changes."""
+    audit: Path | None = None
+    """File for a line about every call that may change something; without, the lines are in the log."""

@@ -45,6 +45,15 @@ def answer(world: World, request: SearchRequest) -> list[Expected]:
     return sorted(expected, key=lambda one: keys[one.item_id])
 
 
+def best_of_each(world: World, ranking: list[Expected], column: str) -> list[Expected]:
+    """Of the items that share a value the first."""
+    result: dict[object, Expected] = {}
+    for one in ranking:
+        value = world.metadata[world.ids.index(one.item_id)][column]
+        result.setdefault(("none", one.item_id) if value is None else value, one)
+    return list(result.values())
+
+
 def _passes(world: World, i: int, request: SearchRequest) -> bool:
     for condition in request.attributes:
         for name in condition.excluded_classes:

@@ -98,4 +98,6 @@ def requests(draw: st.DrawFn, world: World) -> SearchRequest:
         manipulations=() if kind == "prototypes" else draw(manipulations()),
         filter=draw(st.none() | filters()),
         page_size=draw(st.integers(0, 60)),
+        group_by=draw(st.sampled_from(["", "", *sorted(_VALUES)])),
+        exact=draw(st.booleans()),
     )

@@ -17,7 +17,7 @@ from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
 from pipelines.search.result import SearchResult
 
-from .oracle import answer
+from .oracle import answer, best_of_each
 from .strategies import requests
 from .world import World, make_world, picture
 
@@ -66,6 +66,9 @@ def check_answer(data: st.DataObject, key: tuple[int, int, Levels], cache_bytes:
     world, engine = world_of(*key), engine_of(*key, cache_bytes)
     request = data.draw(requests(world))
     expected = answer(world, request)
+    candidates = len(expected)
+    if request.group_by:
+        expected = best_of_each(world, expected, request.group_by)
     found = pages(engine, request)
     size = min(request.page_size or 10, 1000)
     hits = [hit for page in found for hit in page.hits]
@@ -74,13 +77,66 @@ def check_answer(data: st.DataObject, key: tuple[int, int, Levels], cache_bytes:
     assert [hit.score for hit in hits] == pytest.approx([one.score for one in expected], abs=1e-6)
     assert [hit.rank for hit in hits] == list(range(1, len(expected) + 1))
     assert [len(page.hits) for page in found[:-1]] == [size] * (len(found) - 1)
-    assert {page.total_candidates for page in found} == {len(expected)}
+    assert {page.total_candidates for page in found} == {candidates}
+    assert {page.total_groups for page in found} == {len(expected) if request.group_by else 0}
     assert found[-1].hits or not expected  # no token for an empty page
     for hit, one in zip(hits, expected, strict=True):
         matched = {c.attribute: {match.name for match in c.matched} for c in hit.contributions if c.matched}
         asked = {one.attribute for one in request.attributes if one.classes or not one.excluded_classes}
         kept = {a: names for a, names in matched.items() if not asked or a in asked}
         assert kept == one.matched
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), worlds)
+def test_an_explanation_adds_up(data: st.DataObject, key: tuple[int, int, Levels]) -> None:
+    world, engine = world_of(*key), engine_of(*key, 10**9)
+    request = data.draw(requests(world))
+    expected = answer(world, request)
+    if not expected:
+        return
+    place = data.draw(st.integers(0, len(expected) - 1))
+    found = engine.explain(request, expected[place].item_id)
+    assert found.hit is not None
+    assert (found.hit.rank, found.hit.item_id) == (place + 1, expected[place].item_id)
+    assert (found.hit.tier, found.hit.score) == (expected[place].tier, pytest.approx(expected[place].score, abs=1e-6))
+    assert sum(part.tier for part in found.attributes) == found.hit.tier
+    if request.manipulations:
+        assert [part.weight for part in found.attributes] == [0] * len(found.attributes)
+        changed = {c.attribute for c in found.hit.contributions if c.removed or c.added}
+        assert set(found.changes) == changed <= {change.attribute for change in request.manipulations}
+    else:
+        assert sum(part.weight for part in found.attributes) == pytest.approx(1)
+        assert sum(part.score_share for part in found.attributes) == pytest.approx(found.hit.score, abs=1e-6)
+    for part in found.attributes:
+        carried = {one.name for one in part.classes if one.probability is not None}
+        assert carried == expected[place].matched.get(part.attribute, set()) or not part.weight
+        shares = [one.score_share for one in part.classes if one.similarity is not None]
+        if shares:
+            assert sum(shares) == pytest.approx(part.score_share, abs=1e-6)
+
+
+def test_an_explanation_of_what_is_no_candidate() -> None:
+    world = make_world(1, 30)
+    engine = Engine(world.reader(), world.checkpoint)
+    request = SearchRequest(item_id=world.ids[3], attributes=(AttributeCondition("collar"),))
+    for item_id, reason in ((world.ids[3], "NOT_A_CANDIDATE"), ("nobody", "ITEM_NOT_FOUND")):
+        with pytest.raises(RequestError) as raised:
+            engine.explain(request, item_id)
+        assert (raised.value.reason, raised.value.field) == (reason, "item_id")
+    alone = engine.explain(request)
+    assert alone.hit is None and "collar" in alone.plan
+
+
+def test_a_request_is_checked_without_being_searched() -> None:
+    world = make_world(1, 30)
+    engine = Engine(world.reader(), world.checkpoint)
+    collar = AttributeCondition("collar")
+    checked = engine.search(SearchRequest(image=b"no picture", attributes=(collar,), validate_only=True))
+    assert checked.hits == () and "collar" in checked.plan and list(checked.timings) == ["plan"]
+    with pytest.raises(RequestError) as raised:
+        engine.search(SearchRequest(image=b"", attributes=(AttributeCondition("cat"),), validate_only=True))
+    assert raised.value.reason == "UNKNOWN_ATTRIBUTE"
 
 
 def hits_of(world: World, **request: object) -> SearchResult:
@@ -236,7 +292,11 @@ def test_another_encoders_snapshot_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("table", "message"),
-    [("attribute-collar", "attribute-collar: fewer than 12"), ("class-collar", "disagrees|fewer"), ("global", "fewer")],
+    [
+        ("attribute-collar", "attribute-collar has 4 rows for 12 items"),
+        ("class-collar", "disagrees|fewer"),
+        ("global", "fewer"),
+    ],
 )
 def test_a_damaged_index_is_said_to_be_damaged(table: str, message: str) -> None:
     world = make_world(11, 12)

@@ -31,12 +31,29 @@ def test_a_rows_similarity_does_not_depend_on_its_company(width: int) -> None:
     rng = np.random.default_rng(width)
     rows = rng.standard_normal((700, width)).astype(np.float16)
     query = rng.standard_normal(width).astype(np.float32)
-    alone = [column(rows[n : n + 1], 1, MatrixCache(0)).similarities(query)[1][0] for n in range(0, 700, 50)]
+    one = np.arange(1)
+    alone = [column(rows[n : n + 1], 1, MatrixCache(0)).similarities(query, one)[0] for n in range(0, 700, 50)]
     for batch, budget in ((1, 0), (33, 0), (700, 0), (33, 10**9)):
-        position, similarity = column(rows, batch, MatrixCache(budget)).similarities(query)
-        assert position.tolist() == list(range(700))
+        columns = column(rows, batch, MatrixCache(budget))
+        similarity = columns.similarities(query, np.arange(700))
         assert similarity[::50].tolist() == alone
         np.testing.assert_allclose(similarity, rows.astype(np.float64) @ query, rtol=1e-3, atol=1e-3)
+        for share in (0, 0.01, 0.3, 0.8):
+            wanted = np.flatnonzero(rng.random(700) < share)
+            assert columns.similarities(query, wanted).tolist() == similarity[wanted].tolist()
+
+
+@pytest.mark.parametrize("budget", [0, 10**9])
+def test_items_without_a_row_have_no_similarity(budget: int) -> None:
+    rng = np.random.default_rng(0)
+    position, rows = rng.permutation(50)[:20], rng.standard_normal((20, 4)).astype(np.float16)
+    whole = column(rows, 7, MatrixCache(budget))
+    columns = EmbeddingColumn(whole.key, 20, 4, whole.scan, lambda ids: position[whole.locate(ids)], whole.cache)
+    query, expected = np.ones(4, np.float32), np.full(50, np.nan, np.float32)
+    expected[position] = rows.astype(np.float64).sum(1)
+    others = np.setdiff1d(np.arange(50), position)
+    for wanted in (np.arange(50), np.arange(0, 50, 7), np.arange(0), np.sort(position), others):
+        np.testing.assert_array_equal(columns.similarities(query, wanted), expected[wanted])
 
 
 @pytest.mark.parametrize("stated", [3, 5])
@@ -46,7 +63,7 @@ def test_another_number_of_rows_than_stated_is_damage(stated: int) -> None:
         whole = column(rows, 2, MatrixCache(budget))
         wrong = EmbeddingColumn(whole.key, stated, 2, whole.scan, whole.locate, whole.cache)
         with pytest.raises(StoreError, match="more than 3" if stated == 3 else "fewer than 5"):
-            wrong.similarities(np.ones(2, np.float32))
+            wrong.similarities(np.ones(2, np.float32), np.arange(4))
 
 
 def test_missing_and_misshapen_embeddings_are_damage() -> None:

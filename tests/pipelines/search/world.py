@@ -7,6 +7,7 @@ ties are the rule here and not the exception.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -174,9 +175,9 @@ class MemoryReader:
         table = self.tables[ITEMS].slice(1)
         return table if columns is None else table.select(columns)
 
-    def item(self, item_id: str) -> dict[str, Any] | None:
-        rows = [row for row in self.items().to_pylist() if row["item_id"] == item_id]
-        return rows[0] if rows else None
+    def find_items(self, item_ids: Sequence[str], columns: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+        rows = self.items() if columns is None else self.items(["item_id", *columns])
+        return {row["item_id"]: row for row in rows.to_pylist() if row["item_id"] in item_ids}
 
     def prototypes(self) -> pa.Table:
         return self.tables[PROTOTYPES]

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
@@ -25,7 +26,6 @@ METHODS = {
     for service in (*search_pb2.DESCRIPTOR.services_by_name.values(), *catalog_pb2.DESCRIPTOR.services_by_name.values())
     for method in service.methods
 }
-UNARY = {name: method for name, method in METHODS.items() if not (method.client_streaming or method.server_streaming)}
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,20 @@ def not_found(reason: str, field: str) -> Outcome:
 
 
 def call(channel: grpc.Channel, method: str, request: bytes | Message, **options: Any) -> Any:
-    """The answer of a method of one request and one answer, to a message or to whatever bytes."""
-    descriptor = UNARY[method]
+    """The answer of a method to a message or to whatever bytes; where it takes or gives streams, they are of one."""
+    descriptor = METHODS[method]
     data = request if isinstance(request, bytes) else request.SerializeToString()
-    answer = GetMessageClass(descriptor.output_type)
-    path = f"/{descriptor.containing_service.full_name}/{descriptor.name}"
-    return channel.unary_unary(path, None, answer.FromString)(data, timeout=options.pop("timeout", 60), **options)
+    answer = function_of(channel, descriptor)(
+        iter([data]) if descriptor.client_streaming else data, timeout=options.pop("timeout", 60), **options
+    )
+    return list(answer) if descriptor.server_streaming else answer
+
+
+def function_of(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
+    """What calls a method of any kind with the bytes of its requests."""
+    kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    return getattr(channel, kind)(path, None, GetMessageClass(method.output_type).FromString)
 
 
 def outcome_of(error: grpc.RpcError) -> Outcome:

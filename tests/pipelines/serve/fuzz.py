@@ -29,6 +29,7 @@ from pipelines.rpc.duet import v1
 from pipelines.serve.client import Client
 from tests.pipelines.search.world import METADATA, TAXONOMY
 
+from .abuse import function_of
 from .shop import item_id, make_shop, picture, serving
 from .test_lifecycle import until
 
@@ -111,9 +112,7 @@ class Fuzz:
         self._tame = rng.random() < 0.5
         count = rng.choice((0, 1, 1, 2, 5)) if method.client_streaming else 1
         data = [self._damaged(self._bytes(message())) for _ in range(count)]
-        kind = f"{'stream' if method.client_streaming else 'unary'}_{'stream' if method.server_streaming else 'unary'}"
-        path = f"/{method.containing_service.full_name}/{method.name}"
-        function = getattr(self._channel, kind)(path, None, GetMessageClass(method.output_type).FromString)
+        function = function_of(self._channel, method)
         timeout = rng.choice((0.001, 0.02, 30, 30, 30, 30))
         try:
             answer = function(iter(data) if method.client_streaming else data[0], timeout=timeout)

@@ -19,6 +19,7 @@ from pipelines.search.request import SearchRequest
 from pipelines.serve import filter_messages, search_messages
 from pipelines.serve.filter_messages import read_filter, write_filter
 from pipelines.serve.messages import read_value, write_value
+from pipelines.serve.pictures import Pictures
 from pipelines.serve.search_messages import read_request, read_result, write_request, write_result
 from tests.pipelines.search.strategies import filters, requests
 from tests.pipelines.search.world import make_world
@@ -26,13 +27,14 @@ from tests.pipelines.search.world import make_world
 WORLD = make_world(0, 12)
 ENGINE = Engine(WORLD.reader(), WORLD.checkpoint)
 LIMITS = Limits()
+NO_PICTURES = Pictures((), LIMITS)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(requests(WORLD))
 def test_requests_and_results_arrive_as_they_were(request: SearchRequest) -> None:
     message = search_pb2.SearchRequest.FromString(write_request(request).SerializeToString())
-    assert repr(read_request(message, LIMITS)) == repr(request)
+    assert repr(read_request(message, LIMITS, NO_PICTURES)) == repr(request)
     result = ENGINE.search(request)
     arrived = read_result(search_pb2.SearchResponse.FromString(write_result(result).SerializeToString()))
     assert arrived.hits == result.hits and arrived.next_page_token == result.next_page_token
@@ -47,8 +49,8 @@ def test_filters_arrive_as_they_were(filter_: Any) -> None:
 
 
 def test_an_empty_message_is_an_empty_request() -> None:
-    assert read_request(search_pb2.SearchRequest(), LIMITS) == SearchRequest()
-    assert read_request(search_pb2.SearchRequest(image=b""), LIMITS).image == b""
+    assert read_request(search_pb2.SearchRequest(), LIMITS, NO_PICTURES) == SearchRequest()
+    assert read_request(search_pb2.SearchRequest(image=b""), LIMITS, NO_PICTURES).image == b""
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_more_than_the_limits_is_refused_before_it_is_expanded(
     ):
         monkeypatch.setattr(module, name, counting(built, name, getattr(module, name)))
     with pytest.raises(RequestError) as caught:
-        read_request(search_pb2.SearchRequest(**request_), LIMITS)
+        read_request(search_pb2.SearchRequest(**request_), LIMITS, NO_PICTURES)
     assert caught.value.reason == reason and caught.value.field.endswith(field)
     assert set(built) <= {"read_value"} and built["read_value"] < 64
 
@@ -137,7 +139,7 @@ def test_as_much_as_the_limits_allow_is_read() -> None:
     message = search_pb2.SearchRequest(
         attributes=[{"classes": ["a"] * 64}] * 32, manipulations=[{}] * 16, filter={"all_of": many(63)}
     )
-    request = read_request(message, LIMITS)
+    request = read_request(message, LIMITS, NO_PICTURES)
     assert (len(request.attributes), len(request.manipulations)) == (32, 16)
     assert isinstance(request.filter, AllOf) and len(request.filter.filters) == 63
 

@@ -20,7 +20,7 @@ from pipelines.search.filters import Comparison, Operator
 from pipelines.search.limits import Limits
 from pipelines.search.query import CheckpointEncoder
 from pipelines.search.request import AttributeCondition, Manipulation, SearchRequest
-from pipelines.serve import servicer
+from pipelines.serve import search_servicer
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
 from pipelines.serve.search_messages import read_request
@@ -179,7 +179,7 @@ INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
             "Search",
             S.SearchRequest(item_id="a", filter={"comparison": {"column": "price", "operator": 3}}),
             INVALID,
-            "FILTER_INVALID",
+            "VALUE_INVALID",
             "filter.comparison.value",
         ),
         ("Embed", S.EmbedRequest(), INVALID, "IMAGE_EMPTY", "image"),
@@ -229,7 +229,7 @@ def test_a_request_is_expanded_off_the_event_loop(client: Client, monkeypatch: p
         threads.append(threading.current_thread().name)
         return read_request(*arguments)
 
-    monkeypatch.setattr(servicer, "read_request", read)
+    monkeypatch.setattr(search_servicer, "read_request", read)
     client.search(item_id=item_id(1))
     assert len(threads) == 1 and threads[0].startswith("search")
 

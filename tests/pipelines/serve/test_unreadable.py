@@ -17,7 +17,7 @@ from pipelines.rpc.duet.v1 import search_pb2
 from pipelines.serve.errors import to_status
 from pipelines.serve.unreadable import RefuseUnreadable
 
-from .abuse import UNARY, Outcome, invalid, outcome, outcome_of
+from .abuse import METHODS, Outcome, invalid, outcome, outcome_of
 from .shop import item_id
 
 pytestmark = pytest.mark.usefixtures("on_loopback", "then_served")
@@ -41,7 +41,7 @@ def nested(depth: int) -> bytes:
     return search_pb2.SearchRequest(item_id=item_id(1)).SerializeToString() + data
 
 
-@pytest.mark.parametrize("method", UNARY)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x05a", b"\x0b", b"\x07\x01"], ids=lambda data: data.hex())
 def test_damaged_bytes_are_refused_by_every_method(channel: grpc.Channel, method: str, data: bytes) -> None:
     assert outcome(channel, method, data) == REFUSED

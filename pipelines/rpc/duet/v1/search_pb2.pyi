@@ -32,25 +32,33 @@ MANIPULATION_OPERATION_ADD: ManipulationOperation
 MANIPULATION_OPERATION_REMOVE: ManipulationOperation
 
 class SearchRequest(_message.Message):
-    __slots__ = ('image', 'item_id', 'attributes', 'manipulations', 'filter', 'page_size', 'page_token', 'snapshot')
+    __slots__ = ('image', 'item_id', 'image_uri', 'attributes', 'manipulations', 'filter', 'page_size', 'page_token', 'snapshot', 'group_by', 'exact', 'validate_only')
     IMAGE_FIELD_NUMBER: _ClassVar[int]
     ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    IMAGE_URI_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     MANIPULATIONS_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     image: bytes
     item_id: str
+    image_uri: str
     attributes: _containers.RepeatedCompositeFieldContainer[AttributeCondition]
     manipulations: _containers.RepeatedCompositeFieldContainer[Manipulation]
     filter: _filter_pb2.Filter
     page_size: int
     page_token: str
     snapshot: str
+    group_by: str
+    exact: bool
+    validate_only: bool
 
-    def __init__(self, image: _Optional[bytes]=..., item_id: _Optional[str]=..., attributes: _Optional[_Iterable[_Union[AttributeCondition, _Mapping]]]=..., manipulations: _Optional[_Iterable[_Union[Manipulation, _Mapping]]]=..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]]=..., page_size: _Optional[int]=..., page_token: _Optional[str]=..., snapshot: _Optional[str]=...) -> None:
+    def __init__(self, image: _Optional[bytes]=..., item_id: _Optional[str]=..., image_uri: _Optional[str]=..., attributes: _Optional[_Iterable[_Union[AttributeCondition, _Mapping]]]=..., manipulations: _Optional[_Iterable[_Union[Manipulation, _Mapping]]]=..., filter: _Optional[_Union[_filter_pb2.Filter, _Mapping]]=..., page_size: _Optional[int]=..., page_token: _Optional[str]=..., snapshot: _Optional[str]=..., group_by: _Optional[str]=..., exact: bool=..., validate_only: bool=...) -> None:
         ...
 
 class AttributeCondition(_message.Message):
@@ -84,7 +92,7 @@ class Manipulation(_message.Message):
         ...
 
 class SearchResponse(_message.Message):
-    __slots__ = ('hits', 'next_page_token', 'total_candidates', 'exact', 'snapshot', 'model', 'timings')
+    __slots__ = ('hits', 'next_page_token', 'total_candidates', 'exact', 'snapshot', 'model', 'timings', 'total_groups', 'plan')
     HITS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     TOTAL_CANDIDATES_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +100,8 @@ class SearchResponse(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_GROUPS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     next_page_token: str
     total_candidates: int
@@ -99,8 +109,138 @@ class SearchResponse(_message.Message):
     snapshot: str
     model: str
     timings: _containers.RepeatedCompositeFieldContainer[StageTiming]
+    total_groups: int
+    plan: str
 
-    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]]=..., next_page_token: _Optional[str]=..., total_candidates: _Optional[int]=..., exact: bool=..., snapshot: _Optional[str]=..., model: _Optional[str]=..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]]=...) -> None:
+    def __init__(self, hits: _Optional[_Iterable[_Union[Hit, _Mapping]]]=..., next_page_token: _Optional[str]=..., total_candidates: _Optional[int]=..., exact: bool=..., snapshot: _Optional[str]=..., model: _Optional[str]=..., timings: _Optional[_Iterable[_Union[StageTiming, _Mapping]]]=..., total_groups: _Optional[int]=..., plan: _Optional[str]=...) -> None:
+        ...
+
+class BatchSearchRequest(_message.Message):
+    __slots__ = ('search',)
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    search: SearchRequest
+
+    def __init__(self, search: _Optional[_Union[SearchRequest, _Mapping]]=...) -> None:
+        ...
+
+class BatchSearchResponse(_message.Message):
+    __slots__ = ('response', 'error')
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    response: SearchResponse
+    error: SearchError
+
+    def __init__(self, response: _Optional[_Union[SearchResponse, _Mapping]]=..., error: _Optional[_Union[SearchError, _Mapping]]=...) -> None:
+        ...
+
+class SearchError(_message.Message):
+    __slots__ = ('code', 'reason', 'message', 'field')
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    code: int
+    reason: str
+    message: str
+    field: str
+
+    def __init__(self, code: _Optional[int]=..., reason: _Optional[str]=..., message: _Optional[str]=..., field: _Optional[str]=...) -> None:
+        ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ('search', 'item_id', 'overlays')
+    SEARCH_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    OVERLAYS_FIELD_NUMBER: _ClassVar[int]
+    search: SearchRequest
+    item_id: str
+    overlays: bool
+
+    def __init__(self, search: _Optional[_Union[SearchRequest, _Mapping]]=..., item_id: _Optional[str]=..., overlays: bool=...) -> None:
+        ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ('plan', 'hit', 'attributes', 'changes', 'attention', 'snapshot', 'model')
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    HIT_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    ATTENTION_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    plan: str
+    hit: Hit
+    attributes: _containers.RepeatedCompositeFieldContainer[AttributeExplanation]
+    changes: _containers.RepeatedCompositeFieldContainer[ClassChange]
+    attention: _containers.RepeatedCompositeFieldContainer[AttentionMap]
+    snapshot: str
+    model: str
+
+    def __init__(self, plan: _Optional[str]=..., hit: _Optional[_Union[Hit, _Mapping]]=..., attributes: _Optional[_Iterable[_Union[AttributeExplanation, _Mapping]]]=..., changes: _Optional[_Iterable[_Union[ClassChange, _Mapping]]]=..., attention: _Optional[_Iterable[_Union[AttentionMap, _Mapping]]]=..., snapshot: _Optional[str]=..., model: _Optional[str]=...) -> None:
+        ...
+
+class AttributeExplanation(_message.Message):
+    __slots__ = ('attribute', 'weight', 'score_share', 'tier', 'similarity', 'classes')
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    TIER_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    weight: float
+    score_share: float
+    tier: int
+    similarity: float
+    classes: _containers.RepeatedCompositeFieldContainer[ClassExplanation]
+
+    def __init__(self, attribute: _Optional[str]=..., weight: _Optional[float]=..., score_share: _Optional[float]=..., tier: _Optional[int]=..., similarity: _Optional[float]=..., classes: _Optional[_Iterable[_Union[ClassExplanation, _Mapping]]]=...) -> None:
+        ...
+
+class ClassExplanation(_message.Message):
+    __slots__ = ('name', 'carried', 'probability', 'similarity', 'score_share')
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CARRIED_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    SCORE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    carried: bool
+    probability: float
+    similarity: float
+    score_share: float
+
+    def __init__(self, name: _Optional[str]=..., carried: bool=..., probability: _Optional[float]=..., similarity: _Optional[float]=..., score_share: _Optional[float]=...) -> None:
+        ...
+
+class ClassChange(_message.Message):
+    __slots__ = ('attribute', 'removed_classes', 'added_classes')
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    ADDED_CLASSES_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    removed_classes: _containers.RepeatedScalarFieldContainer[str]
+    added_classes: _containers.RepeatedScalarFieldContainer[str]
+
+    def __init__(self, attribute: _Optional[str]=..., removed_classes: _Optional[_Iterable[str]]=..., added_classes: _Optional[_Iterable[str]]=...) -> None:
+        ...
+
+class AttentionMap(_message.Message):
+    __slots__ = ('attribute', 'class_name', 'height', 'width', 'values', 'overlay_png')
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    CLASS_NAME_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    OVERLAY_PNG_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    class_name: str
+    height: int
+    width: int
+    values: _containers.RepeatedScalarFieldContainer[float]
+    overlay_png: bytes
+
+    def __init__(self, attribute: _Optional[str]=..., class_name: _Optional[str]=..., height: _Optional[int]=..., width: _Optional[int]=..., values: _Optional[_Iterable[float]]=..., overlay_png: _Optional[bytes]=...) -> None:
         ...
 
 class StageTiming(_message.Message):

@@ -1,0 +1,82 @@
+"""Items to be put in, as the rows of a small manifest, which the ingestion takes in like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, cast
+
+import pyarrow as pa
+
+from model.taxonomy import Taxonomy
+from pipelines.errors import RequestError
+from pipelines.search.filters import Scalar
+
+
+@dataclass(frozen=True)
+class UpsertedItem:
+    """An item with its picture and what is known of it.
+
+    Args:
+        item_id: checked.
+        image: an encoded picture; exactly one of ``image`` and ``image_uri``.
+        image_uri: its location.
+        metadata: values that are not missing, by column.
+        labels: attribute -> classes; an attribute that nothing is known of is not there.
+    """
+
+    item_id: str
+    image: bytes | None = None
+    image_uri: str | None = None
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def manifest_of(items: Sequence[UpsertedItem], taxonomy: Taxonomy, columns: Sequence[pa.Field]) -> pa.Table:
+    """The rows of a manifest.
+
+    Args:
+        items: one row each.
+        taxonomy: whose attributes are the columns of labels.
+        columns: of metadata, with the types that the index has.
+
+    Raises:
+        RequestError: a value that does not fit its column (``METADATA_TYPE``).
+    """
+    arrays = {
+        "item_id": pa.array([item.item_id for item in items], pa.string()),
+        "image": pa.array([item.image for item in items], pa.binary()),
+        "image_uri": pa.array([item.image_uri for item in items], pa.string()),
+    }
+    for name in taxonomy.names:
+        labels = [None if name not in item.labels else list(item.labels[name]) for item in items]
+        arrays[name] = pa.array(labels, pa.list_(pa.string()))
+    for column in columns:
+        values = [_fit(item.metadata.get(column.name), column, n) for n, item in enumerate(items)]
+        arrays[column.name] = pa.array(values, column.type)
+    return pa.table(arrays)
+
+
+def _fit(value: Scalar | None, column: pa.Field, n: int) -> Any:
+    """A value as its column takes it."""
+    if value is None:
+        return None
+    kind, fitting = column.type, cast(Any, value)
+    if pa.types.is_decimal(kind) and isinstance(value, int | float) and not isinstance(value, bool):
+        fitting = Decimal(repr(value))
+    elif pa.types.is_floating(kind) and type(value) is int:
+        fitting = float(value)
+    elif isinstance(value, datetime):
+        fitting = value.astimezone(UTC)
+        if pa.types.is_date(kind):
+            fitting = fitting.date()
+        elif pa.types.is_timestamp(kind) and kind.tz is None:
+            fitting = fitting.replace(tzinfo=None)
+    try:
+        pa.array([fitting], kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+        message = f"column {column.name!r} holds {kind}; {str(value)[:40]!r} does not fit"
+        raise RequestError("METADATA_TYPE", message, f"[{n}].item.metadata[{column.name}]") from None
+    return fitting

@@ -1,0 +1,73 @@
+"""What changes the catalogue, from messages: checked as far as it can be before anything is done."""
+
+from __future__ import annotations
+
+from pipelines.errors import RequestError
+from pipelines.rpc.duet.v1 import catalog_pb2
+from pipelines.search.limits import Limits, check_count, read_name
+from pipelines.search.plan import Scope
+from pipelines.search.planner import read_item_id
+
+from .messages import read_value, snapshot_name
+from .pictures import Pictures
+from .upsert import UpsertedItem
+from .writer import Deleted, Upserted
+
+
+def read_upsert(message: catalog_pb2.UpsertItem, scope: Scope, limits: Limits, pictures: Pictures) -> UpsertedItem:
+    """One item of a stream. Raises `RequestError`; paths of fields begin at the message."""
+    item_id = read_item_id(message.item_id, limits, "item.item_id")
+    picture = message.WhichOneof("picture")
+    if picture is None:
+        raise RequestError("PICTURE_REQUIRED", f"item {item_id!r} has neither an image nor an image_uri", "item.image")
+    if picture == "image_uri":
+        pictures.check(message.image_uri, "item.image_uri")
+    metadata = {}
+    for text, value in sorted(message.metadata.items()):
+        path = f"item.metadata[{text[:80]}]"
+        column = read_name(text, limits, path)
+        if column not in scope.metadata:
+            known = ", ".join(scope.metadata) or "none"
+            raise RequestError("UNKNOWN_COLUMN", f"the catalogue has no column {column!r}; it has: {known}", path)
+        metadata[column] = read_value(value, path)
+    check_count(len(message.labels), len(scope.taxonomy.attributes), "item.labels")
+    labels: dict[str, tuple[str, ...]] = {}
+    for n, label in enumerate(message.labels):
+        path = f"item.labels[{n}]"
+        attribute = read_name(label.attribute, limits, f"{path}.attribute")
+        if attribute not in scope.taxonomy.names:
+            known = ", ".join(scope.taxonomy.names)
+            message_ = f"unknown attribute {attribute!r}; known: {known}"
+            raise RequestError("UNKNOWN_ATTRIBUTE", message_, f"{path}.attribute")
+        if attribute in labels:
+            raise RequestError("DUPLICATE_ATTRIBUTE", f"{attribute!r} is labelled twice", f"{path}.attribute")
+        check_count(len(label.classes), limits.classes_per_condition, f"{path}.classes")
+        classes = tuple(read_name(name, limits, f"{path}.classes[{m}]") for m, name in enumerate(label.classes))
+        known_classes = scope.taxonomy.attributes[scope.taxonomy.position(attribute)].classes
+        for m, name in enumerate(classes):
+            if name not in known_classes:
+                message_ = f"attribute {attribute!r} has no class {name!r}; it has: {', '.join(known_classes)}"
+                raise RequestError("UNKNOWN_CLASS", message_, f"{path}.classes[{m}]")
+        labels[attribute] = classes
+    image = message.image if picture == "image" else None
+    return UpsertedItem(item_id, image, message.image_uri if image is None else None, metadata, labels)
+
+
+def write_upserted(done: Upserted) -> catalog_pb2.UpsertItemsResponse:
+    """What an upsert did, as a message."""
+    return catalog_pb2.UpsertItemsResponse(
+        snapshot=snapshot_name(done.snapshot_id),
+        changed_count=done.changed,
+        unchanged_count=done.unchanged,
+        refused_items=[
+            catalog_pb2.RefusedItem(item_id=one.item_id, reason=f"IMAGE_{one.code}", message=one.message)
+            for one in done.refused
+        ],
+    )
+
+
+def write_deleted(done: Deleted) -> catalog_pb2.DeleteItemsResponse:
+    """What a deletion did, as a message."""
+    return catalog_pb2.DeleteItemsResponse(
+        snapshot=snapshot_name(done.snapshot_id), deleted_count=done.deleted, absent_count=done.absent
+    )

@@ -1,0 +1,312 @@
+"""Immediate changes over a real connection: each is in the next answer."""
+
+from __future__ import annotations
+
+import threading
+import time
+import unicodedata
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import timestamp_pb2
+
+from pipelines.index.lease import Lease
+from pipelines.rpc.duet.v1 import catalog_pb2, value_pb2
+from pipelines.search.limits import Limits
+from pipelines.search.request import AttributeCondition, SearchRequest
+from pipelines.serve.client import Client
+from pipelines.serve.errors import ServiceError
+
+from .shop import Running, Shop, item_id, make_shop, picture, serving
+
+Item = catalog_pb2.UpsertItem
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with one picture, and a picture and a link to it outside."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "root").mkdir()
+    (folder / "root" / "in.png").write_bytes(picture(77))
+    (folder / "secret.png").write_bytes(picture(78))
+    (folder / "root" / "link.png").symlink_to(folder / "secret.png")
+    return folder
+
+
+@pytest.fixture
+def own(shop: Shop, tmp_path: Path, pictures: Path) -> Iterator[tuple[Shop, Client, Running]]:
+    """A shop that may be changed, and its server, which does not look for new snapshots by itself."""
+    mine = make_shop(tmp_path, 8, like=shop)
+    limits = Limits(changed_items=20, changed_bytes=100_000)
+    with (
+        serving(mine, limits, poll_seconds=1000, roots=[str(pictures / "root")]) as running,
+        Client(running.target) as client,
+    ):
+        while not running.server.ready:
+            time.sleep(0.05)
+        yield mine, client, running
+
+
+def ids(client: Client) -> list[str]:
+    return [item.item_id for item in client.items()]
+
+
+def test_what_is_put_in_is_in_the_next_answer(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    before = client.published()
+    done = client.upsert(
+        [
+            Item(
+                item_id="new 'one'",
+                image=picture(60),
+                metadata={"price": value_pb2.Value(int_value=99), "brand": value_pb2.Value(string_value="Åke")},
+                labels=[
+                    catalog_pb2.ItemLabels(attribute="collar", classes=["polo"]),
+                    catalog_pb2.ItemLabels(attribute="pattern"),
+                ],
+            ),
+            Item(item_id=item_id(3), image=picture(61)),
+        ]
+    )
+    assert (done.changed_count, done.unchanged_count, list(done.refused_items)) == (2, 0, [])
+    best = client.search(image=picture(60), page_size=1).hits[0]
+    assert best.item_id == "new 'one'" and best.score > 0.999
+    assert best.metadata == {"brand": "Åke", "price": 99}
+    assert client.search(image=picture(61), page_size=1).hits[0].item_id == item_id(3)
+    item = client.item("new 'one'")
+    assert item.labels == {"collar": ("polo",), "pattern": (), "colour": ()} and item.thumbnail
+    assert client.item(item_id(3)).metadata == {}
+    assert f"snapshots/{client.published()}" == done.snapshot != f"snapshots/{before}"
+    assert ids(client) == sorted([*map(item_id, range(8)), "new 'one'"])
+
+
+def test_what_is_taken_out_is_not_in_the_next_answer(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    done = client.delete([*map(item_id, range(7)), "nobody", item_id(0)])
+    assert (done.deleted_count, done.absent_count) == (7, 1)
+    assert ids(client) == [item_id(7)]
+    result = client.search(attributes=(AttributeCondition("colour", ("red",)),), page_size=9)
+    assert [hit.item_id for hit in result.hits] == [item_id(7)]
+
+
+def test_a_call_that_comes_again_changes_nothing(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    put = [Item(item_id="a", image=picture(60))]
+    first = client.upsert(put, "request 1")
+    client.delete(["a"], "request 2")
+    assert client.upsert(put, "request 1") == first
+    assert "a" not in ids(client)
+    assert client.delete(["a"], "request 2").deleted_count == 1
+    assert client.delete(["a"]).deleted_count == 0
+    for again in (
+        lambda: client.upsert([Item(item_id="b", image=picture(60))], "request 1"),
+        lambda: client.delete(["b"], "request 2"),
+        lambda: client.delete(["a"], "request 1"),
+    ):
+        with pytest.raises(ServiceError) as raised:
+            again()
+        assert (raised.value.reason, raised.value.field) == ("REQUEST_ID_REUSED", "request_id")
+
+
+def test_what_has_not_changed_is_told(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    put = [Item(item_id="a", image=picture(60), metadata={"price": value_pb2.Value(int_value=1)})]
+    assert client.upsert(put).changed_count == 1
+    again = client.upsert(put)
+    assert (again.changed_count, again.unchanged_count) == (0, 1)
+    put[0].metadata["price"].int_value = 2
+    assert client.upsert(put).changed_count == 1
+    assert client.item("a").metadata == {"price": 2}
+
+
+def test_an_earlier_snapshot_is_served_again(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    first = client.published()
+    client.upsert([Item(item_id="a", image=picture(60))])
+    client.delete([item_id(0)])
+    back = client.publish(first)
+    assert back not in (first, "") and client.published() == back
+    assert ids(client) == [item_id(n) for n in range(8)]
+    client.upsert([Item(item_id="b", image=picture(60))])
+    assert ids(client) == sorted([*map(item_id, range(8)), "b"])
+    with pytest.raises(ServiceError) as raised:
+        client.publish("s99999999")
+    assert (raised.value.code, raised.value.field) == (grpc.StatusCode.NOT_FOUND, "snapshot")
+
+
+def test_a_picture_that_cannot_be_used_is_refused_alone(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    done = client.upsert([Item(item_id=item_id(1), image=b"no picture"), Item(item_id="good", image=picture(60))])
+    assert [one.item_id for one in done.refused_items] == [item_id(1)]
+    assert done.refused_items[0].reason.startswith("IMAGE_") and done.changed_count == 1
+    assert client.search(item_id="good", page_size=20).total_candidates == 8  # the one before is still there
+
+
+def test_a_picture_by_its_location(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    client.upsert([Item(item_id="a", image_uri="in.png")])
+    best = client.search(image=picture(77), page_size=1).hits[0]
+    assert (best.item_id, best.image_uri) == ("a", "in.png")
+    assert client.search(image_uri="in.png", page_size=1).hits[0].item_id == "a"
+
+
+OUTSIDE = [
+    "../secret.png",
+    "link.png",
+    "{root}/../secret.png",
+    "{out}",
+    "file://{out}",
+    "/etc/passwd",
+    "http://127.0.0.1:1/x.png",
+    "http://169.254.169.254/latest/meta-data",
+    "https://10.0.0.1/x",
+    "s3://bucket/x.png",
+    "ftp://x/y",
+]
+
+
+def test_no_picture_outside_the_roots(own: tuple[Shop, Client, Running], pictures: Path) -> None:
+    _, client, _ = own
+    for form in OUTSIDE:
+        uri = form.format(root=pictures / "root", out=pictures / "secret.png")
+        for ask, field in (
+            (partial(client.search, image_uri=uri), "image_uri"),
+            (partial(client.upsert, [Item(item_id="a", image_uri=uri)]), "[0].item.image_uri"),
+        ):
+            with pytest.raises(ServiceError) as raised:
+                ask()
+            assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "URI_OUTSIDE_ROOTS")
+            assert raised.value.field == field and str(pictures) not in str(raised.value)
+    with pytest.raises(ServiceError) as raised:
+        client.search(image_uri="nowhere.png")
+    assert raised.value.reason == "IMAGE_NOT_FOUND"
+
+
+def test_without_roots_no_location_is_read(client: Client) -> None:
+    with pytest.raises(ServiceError) as raised:
+        client.search(image_uri="in.png")
+    assert raised.value.reason == "URI_OUTSIDE_ROOTS"
+
+
+TEXT = value_pb2.Value(string_value="x")
+WRONG = {
+    "no items": ([], "ITEMS_REQUIRED", ""),
+    "no picture": ([Item(item_id="a")], "PICTURE_REQUIRED", "[0].item.image"),
+    "no id": ([Item(image=b"x")], "ITEM_ID_INVALID", "[0].item.item_id"),
+    "a control character": ([Item(item_id="a\0", image=b"x")], "ITEM_ID_INVALID", "[0].item.item_id"),
+    "a long id": ([Item(item_id="a" * 513, image=b"x")], "TEXT_TOO_LONG", "[0].item.item_id"),
+    "one id twice": (
+        [Item(item_id="\u00e5", image=b"x"), Item(item_id="a\u030a", image=b"y")],
+        "DUPLICATE_ITEM",
+        "[1].item.item_id",
+    ),
+    "an unknown column": (
+        [Item(item_id="a", image=b"x", metadata={"cost": TEXT})],
+        "UNKNOWN_COLUMN",
+        "[0].item.metadata[cost]",
+    ),
+    "a text for a number": (
+        [Item(item_id="a", image=b"x", metadata={"price": TEXT})],
+        "METADATA_TYPE",
+        "[0].item.metadata[price]",
+    ),
+    "a time for a number": (
+        [Item(item_id="a", image=b"x", metadata={"price": value_pb2.Value(timestamp_value=timestamp_pb2.Timestamp())})],
+        "METADATA_TYPE",
+        "[0].item.metadata[price]",
+    ),
+    "a value of no kind": (
+        [Item(item_id="a", image=b"x", metadata={"price": value_pb2.Value()})],
+        "VALUE_INVALID",
+        "[0].item.metadata[price]",
+    ),
+    "an unknown attribute": (
+        [Item(item_id="a", image=b"x", labels=[catalog_pb2.ItemLabels(attribute="hat")])],
+        "UNKNOWN_ATTRIBUTE",
+        "[0].item.labels[0].attribute",
+    ),
+    "an unknown class": (
+        [Item(item_id="a", image=b"x", labels=[catalog_pb2.ItemLabels(attribute="collar", classes=["hat"])])],
+        "UNKNOWN_CLASS",
+        "[0].item.labels[0].classes[0]",
+    ),
+    "too many": ([Item(item_id=f"{n}", image=b"x") for n in range(21)], "TOO_MANY", "items of the stream"),
+    "too large": ([Item(item_id="a", image=b"x" * 100_001)], "TOO_MANY_BYTES", "[0].item.image"),
+}
+
+
+def test_what_cannot_be_put_in_changes_nothing(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    before = client.published()
+    for name, (items, reason, field) in WRONG.items():
+        with pytest.raises(ServiceError) as raised:
+            client.upsert([Item(item_id="good", image=picture(60)), *items] if name == "too many" else items)
+        assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason), name
+        assert raised.value.field == field, name
+    for item_ids, reason, field in (
+        ([], "ITEMS_REQUIRED", "item_ids"),
+        (["a", ""], "ITEM_ID_INVALID", "item_ids[1]"),
+        (["a"] * 21, "TOO_MANY", "item_ids"),
+    ):
+        with pytest.raises(ServiceError) as raised:
+            client.delete(item_ids)
+        assert (raised.value.reason, raised.value.field) == (reason, field)
+    assert client.published() == before and len(ids(client)) == 8
+
+
+def test_ids_are_kept_in_nfc(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    client.upsert([Item(item_id=unicodedata.normalize("NFD", "kjøleskåp"), image=picture(60))])
+    assert client.item("kjøleskåp").item_id == unicodedata.normalize("NFC", "kjøleskåp")
+    assert client.delete([unicodedata.normalize("NFD", "kjøleskåp")]).deleted_count == 1
+
+
+def test_while_another_process_writes(own: tuple[Shop, Client, Running]) -> None:
+    mine, client, _ = own
+    client.timeout = 5  # it is tried again for so long
+    with Lease(mine.index.uri):
+        for change in (
+            lambda: client.upsert([Item(item_id="a", image=picture(60))]),
+            lambda: client.delete([item_id(0)]),
+            lambda: client.publish(),
+        ):
+            with pytest.raises(ServiceError) as raised:
+                change()
+            assert raised.value.reason == "INDEX_BUSY" or raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert client.search(SearchRequest(item_id=item_id(0), page_size=2)).hits
+    assert client.delete([item_id(0)]).deleted_count == 1
+
+
+def test_searches_go_on_while_items_change(own: tuple[Shop, Client, Running]) -> None:
+    """Every answer is of one state: an item's price and its picture are changed together."""
+    _, client, running = own
+    seeds = (60, 61)
+    ended, wrong, answers = threading.Event(), list[Any](), [0]
+
+    def state(turn: int) -> list[Item]:
+        price = value_pb2.Value(int_value=turn % 2)
+        return [Item(item_id="a", image=picture(seeds[turn % 2]), metadata={"price": price})]
+
+    client.upsert(state(0))
+
+    def search() -> None:
+        with Client(running.target) as other:
+            while not ended.is_set():
+                hit = next(hit for hit in other.search(image=picture(60), page_size=9).hits if hit.item_id == "a")
+                answers[0] += 1
+                if (hit.score > 0.999) != (hit.metadata["price"] == 0):
+                    wrong.append(hit)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    for turn in range(1, 7):
+        client.upsert(state(turn))
+        found = client.search(image=picture(seeds[turn % 2]), page_size=1).hits[0]
+        assert (found.item_id, found.metadata["price"]) == ("a", turn % 2)
+    ended.set()
+    thread.join(30)
+    assert not wrong and answers[0] > 6
