@@ -173,8 +173,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
 
 
 def _digest(request: Any) -> str:
-    """Of all that a request says but its id."""
+    """Of all that a request says but its id; and of its method, since two methods' requests may be the same bytes."""
     plain = type(request)()
     plain.CopyFrom(request)
     plain.ClearField("request_id")
-    return hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()
+    kind = request.DESCRIPTOR.full_name.encode()
+    return hashlib.sha256(kind + plain.SerializeToString(deterministic=True)).hexdigest()

@@ -58,6 +58,13 @@ _TEXTS = (
     "snapshots/",
     "items/",
 )
+_VALUES = {
+    "price": "int_value",
+    "weight": "double_value",
+    "brand": "string_value",
+    "sale": "bool_value",
+    "added": "timestamp_value",
+}
 _DEEPEST = 40  # levels of messages in messages that are drawn
 
 
@@ -84,6 +91,7 @@ class Fuzz:
         self.statuses: dict[str, Counter[str]] = defaultdict(Counter)
         self.faults: list[str] = []
         self._tame = False
+        self._attribute, self._column = TAXONOMY.names[0], METADATA[0].name  # that a tame message named last
         self._tokens: list[str] = []
         self._snapshots = ["snapshots/published"]
         self._pictures = _pictures()
@@ -168,9 +176,18 @@ class Fuzz:
         """Set about what a sensible caller would: one member of a oneof, all of a small message, some of a request."""
         rng = self.rng
         for group in message.DESCRIPTOR.oneofs:
-            self._set(message, rng.choice(list(group.fields)) if depth < 5 else group.fields[0], depth)
+            member = rng.choice(list(group.fields)) if depth < 5 else group.fields[0]
+            if message.DESCRIPTOR.name == "Value":
+                member = message.DESCRIPTOR.fields_by_name[_VALUES[self._column]]
+            self._set(message, member, depth)
         for field in message.DESCRIPTOR.fields:
-            likely = 0.08 if field.name in ("page_token", "snapshot", "weight") else 0.9 if depth else 0.25
+            likely = (
+                0.08
+                if field.name in ("page_token", "snapshot", "weight", "request_id", "image_uri")
+                else 0.9
+                if depth
+                else 0.25
+            )
             if field.containing_oneof is None and rng.random() < likely:
                 self._set(message, field, depth)
 
@@ -235,12 +252,20 @@ class Fuzz:
             "item_id": [item_id(n) for n in range(6)],
             "attribute": TAXONOMY.names,
             "column": self._columns,
+            "key": self._columns,
+            "request_id": ("", "a", "b"),
             "name": self._snapshots if "Snapshot" in field.containing_type.name else self._items,
             "classes": self._classes,
-            "to_class": self._classes,
         }.get(field.name, ())
+        if self._tame and field.name.endswith(("class", "classes")):
+            fitting = TAXONOMY.attribute(self._attribute).classes
         if fitting and (self._tame or rng.random() < 0.6):
-            return rng.choice(fitting)
+            text = rng.choice(fitting)
+            if self._tame and field.name == "attribute":
+                self._attribute = text
+            if self._tame and text in _VALUES:
+                self._column = text
+            return text
         known = self._tame or rng.random() < 0.5
         text = rng.choice((*self._known, *self._tokens, *self._snapshots) if known else _TEXTS)
         if not self._tame and rng.random() < 0.1 and text:
