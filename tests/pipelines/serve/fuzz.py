@@ -65,6 +65,7 @@ _VALUES = {
     "sale": "bool_value",
     "added": "timestamp_value",
 }
+_SELDOM = ("page_token", "snapshot", "weight", "request_id", "validate_only", "excluded_classes", "operation")
 _DEEPEST = 40  # levels of messages in messages that are drawn
 
 
@@ -108,9 +109,14 @@ class Fuzz:
     def run(self, seconds: float, check: Callable[[], object]) -> None:
         """Call for that long; `check` now and then, and at the end."""
         everything, end = methods(), time.monotonic() + seconds
+        took = [1e-3] * len(everything)  # seconds a call, lately
         while time.monotonic() < end:
             for _ in range(100):
-                self.call(self.rng.choice(everything))
+                # What takes long is called less often, by a root: changes of the catalogue leave others their turn.
+                chosen = self.rng.choices(range(len(everything)), [one**-0.5 for one in took])[0]
+                before = time.monotonic()
+                self.call(everything[chosen])
+                took[chosen] += 0.1 * (time.monotonic() - before - took[chosen])
             check()
 
     def call(self, method: MethodDescriptor) -> None:
@@ -181,13 +187,9 @@ class Fuzz:
                 member = message.DESCRIPTOR.fields_by_name[_VALUES[self._column]]
             self._set(message, member, depth)
         for field in message.DESCRIPTOR.fields:
-            likely = (
-                0.08
-                if field.name in ("page_token", "snapshot", "weight", "request_id", "image_uri")
-                else 0.9
-                if depth
-                else 0.25
-            )
+            likely = 0.9 if depth or len(message.DESCRIPTOR.fields) < 5 else 0.25
+            if field.name in _SELDOM:
+                likely = 0.08
             if field.containing_oneof is None and rng.random() < likely:
                 self._set(message, field, depth)
 
@@ -232,7 +234,7 @@ class Fuzz:
             case FieldDescriptor.CPPTYPE_BOOL:
                 return rng.random() < 0.5
             case FieldDescriptor.CPPTYPE_ENUM:
-                known = [value.number for value in field.enum_type.values]
+                known = [value.number for value in field.enum_type.values if value.number or not self._tame]
                 return rng.choice(known if self._tame or rng.random() < 0.8 else (99, -1, 2**31 - 1, -(2**31)))
             case FieldDescriptor.CPPTYPE_DOUBLE:
                 return rng.choice((0.5, 1.0) if self._tame else _REAL)
@@ -250,9 +252,12 @@ class Fuzz:
             "page_token": self._tokens,
             "snapshot": self._snapshots,
             "item_id": [item_id(n) for n in range(6)],
+            "item_ids": [item_id(n) for n in range(20)],
             "attribute": TAXONOMY.names,
             "column": self._columns,
             "key": self._columns,
+            "group_by": self._columns,
+            "image_uri": ("0.png", "1.png"),
             "request_id": ("", "a", "b"),
             "name": self._snapshots if "Snapshot" in field.containing_type.name else self._items,
             "classes": self._classes,
@@ -335,7 +340,13 @@ def main() -> int:
 
 def fuzzed(folder: Path, seed: int, seconds: float) -> Fuzz:
     """Fuzz a server of a new shop; it must answer a normal request all along."""
-    with serving(make_shop(folder)) as running, Client(running.target) as client:
+    (folder / "pictures").mkdir()
+    for number in range(2):
+        (folder / "pictures" / f"{number}.png").write_bytes(picture(number))
+    with (
+        serving(make_shop(folder), roots=[str(folder / "pictures")]) as running,
+        Client(running.target) as client,
+    ):
         client.search(image=picture(3))
         with grpc.insecure_channel(running.target) as channel:
             fuzz = Fuzz(channel, seed)

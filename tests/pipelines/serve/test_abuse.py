@@ -177,6 +177,46 @@ def test_odd_texts_are_data_everywhere(channel: grpc.Channel, name: str) -> None
         assert call(channel, "Search", S.SearchRequest(item_id=item, filter=brand(text))).total_candidates == 0
 
 
+@pytest.mark.parametrize("name", TEXTS)
+def test_odd_texts_change_nothing(channel: grpc.Channel, name: str) -> None:
+    text, fault = TEXTS[name]
+    too_long = fault == "TEXT_TOO_LONG"
+
+    def put(**fields: Any) -> Any:
+        return C.UpsertItemsRequest(item={"item_id": "new", "image": picture(1), **fields})
+
+    rows: list[tuple[str, Any, Outcome]] = [
+        (
+            "UpsertItems",
+            put(labels=[{"attribute": text}]),
+            invalid("TEXT_TOO_LONG" if too_long else "UNKNOWN_ATTRIBUTE", "[0].item.labels[0].attribute"),
+        ),
+        (
+            "UpsertItems",
+            put(labels=[{"attribute": "collar", "classes": ["polo", text]}]),
+            invalid("TEXT_TOO_LONG" if too_long else "UNKNOWN_CLASS", "[0].item.labels[0].classes[1]"),
+        ),
+        (
+            "UpsertItems",
+            put(metadata={text: {"int_value": 1}}),
+            invalid("TEXT_TOO_LONG" if too_long else "UNKNOWN_COLUMN", f"[0].item.metadata[{text[:80]}]"),
+        ),
+    ]
+    if fault:  # else they are ids
+        rows += [
+            ("UpsertItems", put(item_id=text), invalid(fault, "[0].item.item_id")),
+            ("DeleteItems", C.DeleteItemsRequest(item_ids=[item_id(1), text]), invalid(fault, "item_ids[1]")),
+        ]
+    if too_long:
+        rows += [
+            ("UpsertItems", C.UpsertItemsRequest(request_id=text, item=put().item), invalid(fault, "request_id")),
+            ("DeleteItems", C.DeleteItemsRequest(request_id=text, item_ids=["a"]), invalid(fault, "request_id")),
+            ("PublishSnapshot", C.PublishSnapshotRequest(request_id=text), invalid(fault, "request_id")),
+        ]
+    for method, request, expected in rows:
+        assert outcome(channel, method, request) == expected, request
+
+
 def test_a_quoted_class_and_a_quoted_brand_are_found(channel: grpc.Channel) -> None:
     condition: Any = {"attribute": "pattern", "classes": ['it\'s "plain"']}
     brand: Any = {"comparison": {"column": "brand", "operator": 1, "value": {"string_value": "O'Brien"}}}
@@ -235,6 +275,12 @@ VALUE = "filter.comparison.value"
         ("Search", member_of(MILLION), invalid("FILTER_INVALID", "filter.membership.values")),
         ("Search", member_of(0), invalid("FILTER_INVALID", "filter.membership.values")),
         ("Search", asked(filter={"any_of": {}}), invalid("FILTER_INVALID", "filter.any_of.filters")),
+        ("DeleteItems", C.DeleteItemsRequest(item_ids=["a"] * MILLION), invalid("TOO_MANY", "item_ids")),
+        (
+            "UpsertItems",
+            C.UpsertItemsRequest(item={"item_id": "a", "image": b"x", "labels": [{}] * MILLION}),
+            invalid("TOO_MANY", "[0].item.labels"),
+        ),
         # Weights and numbers.
         *(
             ("Search", weighed(weight), WEIGHT)
