@@ -5,6 +5,7 @@
     ├── StoreError         an index that is missing, damaged, or of another encoder
     │   ├── BusyError      another process writes to it: nothing was begun
     │   └── GateError      what was to be published is not fit for it: what was published stands
+    ├── ModelError         a model whose vectors cannot be compared with any
     └── RequestError       a search request: `reason` (UPPER_SNAKE), `field` (path in the request)
 
 All are `ValueError`s; the rest of the tree stands in `model.errors`.
@@ -22,6 +23,7 @@ __all__ = [
     "GateError",
     "ImageError",
     "ManifestError",
+    "ModelError",
     "RequestError",
     "StoreError",
     "TaxonomyError",
@@ -42,6 +44,10 @@ class BusyError(StoreError):
 
 class GateError(StoreError):
     """What was to be published is not fit for it; what was published stands."""
+
+
+class ModelError(DuetError):
+    """A model that gives vectors with NaN or infinity in them: nothing can be ranked by these."""
 
 
 class RequestError(DuetError):

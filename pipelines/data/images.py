@@ -13,13 +13,19 @@ becomes an `ImageError` with a stable code:
 ``NOT_FOUND``          no such file below the declared roots
 ``OUTSIDE_ROOTS``      a location that is not below a declared root
 =====================  =================================================================
+
+A picture within the caps may still take 800 MB to decode (50 megapixels of 100 kB), and a server prepares as many
+pictures at once as it has threads: of the large ones, `prepare` takes one at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
+import threading
 import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
 from io import BytesIO
 
 import numpy as np
@@ -46,6 +52,10 @@ _TURN = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = frozenset((5, 6, 7, 8))
+_LARGE = 4_000_000  # pixels, as they are decoded
+_ONE_LARGE = threading.Lock()
+# Pillow's own blocks of 16 MB stay with malloc, thread by thread, when a large picture is given up.
+Image.core.set_block_size(256 * 1024**2)  # type: ignore[attr-defined]
 
 
 def content_hash(data: bytes) -> str:
@@ -55,7 +65,13 @@ def content_hash(data: bytes) -> str:
 
 def prepare(data: bytes, preparation: ImagePreparation, limits: ImageLimits = LIMITS) -> np.ndarray:
     """An encoded picture as the encoder's input -> uint8 H×W×3. Raises `ImageError`."""
-    return preparation.apply(decode(data, preparation, limits))
+    with ExitStack() as room:
+
+        def make_room(size: tuple[int, int]) -> None:
+            if size[0] * size[1] > _LARGE:
+                room.enter_context(_ONE_LARGE)
+
+        return preparation.apply(_decode(data, preparation, limits, make_room))
 
 
 def decode(data: bytes, target: ImagePreparation | None = None, limits: ImageLimits = LIMITS) -> Image.Image:
@@ -72,12 +88,24 @@ def decode(data: bytes, target: ImagePreparation | None = None, limits: ImageLim
     Raises:
         ImageError: ``EMPTY``, ``TOO_LARGE``, ``TOO_MANY_PIXELS``, ``UNSUPPORTED_FORMAT`` or ``TRUNCATED``.
     """
+    return _decode(data, target, limits, lambda size: None)
+
+
+def _decode(
+    data: bytes, target: ImagePreparation | None, limits: ImageLimits, make_room: Callable[[tuple[int, int]], None]
+) -> Image.Image:
+    """See `decode`; `make_room` is told once how much will be decoded, before memory is taken for it."""
     kind = _check(data, limits)
     try:
+        if kind == "WEBP":
+            make_room(_webp_size(data) or (0, 0))
         image = Image.open(BytesIO(data), formats=(kind,))
         _check_pixels(image.size, limits)
+        size = image.size
         if kind == "JPEG" and target is not None:
             _draft(image, target)
+        if kind != "WEBP":
+            make_room(size if image.info.get("progressive") else image.size)
         image.load()
         return _turn(_to_rgb(image), _orientation(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -157,7 +185,7 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
 def _to_rgb(image: Image.Image) -> Image.Image:
     """Any mode that the three formats decode to -> RGB."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip at 255 in some versions
-        grey = np.clip(np.asarray(image, np.int64) >> 8, 0, 255).astype(np.uint8)
+        grey = np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8)
         return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         layer = image.convert("RGBA")

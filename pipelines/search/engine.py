@@ -129,8 +129,13 @@ class Engine:
         return describe_items(self.reader, self._candidates, ids, thumbnails=thumbnails), len(allowed)
 
     def embed(self, image: bytes) -> tuple[QueryDuet, Vector | None]:
-        """The duet of an encoded picture, and its global embedding where the model has one. Raises `ImageError`."""
-        duet = self._encoder.encode(image, ())
+        """The duet of an encoded picture, and its global embedding where the model has one.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            ModelError: what the model gives is not finite.
+        """
+        duet = self._source.encode(image, ())
         return duet, self._source.global_embedding(duet.attribute_embeddings) if self.scope.has_global else None
 
     def search(self, request: SearchRequest, before_stage: Callable[[str], None] = lambda stage: None) -> SearchResult:
@@ -144,6 +149,7 @@ class Engine:
             RequestError: the request cannot be answered as it stands.
             ImageError: its picture cannot be used.
             StoreError: the index is damaged.
+            ModelError: the model is.
         """
         seconds: dict[str, float] = {}
 

@@ -15,7 +15,7 @@ from model.checkpoint import Checkpoint
 from model.duet import encode
 from model.taxonomy import Taxonomy
 from pipelines.data.images import ImageLimits, prepare
-from pipelines.errors import RequestError
+from pipelines.errors import ModelError, RequestError
 
 from .limits import Limits
 
@@ -62,6 +62,12 @@ class CheckpointEncoder:
 def image_limits(limits: Limits) -> ImageLimits:
     """The caps on a query's picture."""
     return ImageLimits(max_bytes=limits.image_bytes, max_pixels=limits.image_pixels)
+
+
+def check_finite(what: str, *vectors: NDArray[np.float32]) -> None:
+    """Raises `ModelError`: similarities to NaN or infinity would rank, by chance."""
+    if not all(np.isfinite(vector).all() for vector in vectors):
+        raise ModelError(f"{what} is not finite; the checkpoint is damaged")
 
 
 @torch.inference_mode()
@@ -121,8 +127,9 @@ class ClassPrototypes:
         return self._look_up(self._class, index)
 
     def _look_up(self, known: Mapping[int, Vector], index: int) -> Vector:
+        attribute, name = self._taxonomy.class_name(index)
         if index not in known:
-            attribute, name = self._taxonomy.class_name(index)
             message = f"class {name!r} of {attribute!r} has no prototype: no training item carried it"
             raise RequestError("NO_PROTOTYPE", message, "attributes")
+        check_finite(f"the prototype of class {name!r} of {attribute!r}", known[index])
         return known[index]

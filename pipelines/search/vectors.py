@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.errors import RequestError
 
 from .candidates import Candidates
 from .plan import Plan, QueryKind
-from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector
+from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector, check_finite
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class QuerySource:
         Raises:
             RequestError: an item that is not in the snapshot, or a class without prototype.
             ImageError: a picture that cannot be used.
+            ModelError: what is not finite, of the encoder, its head or its prototypes.
         """
         if plan.query is QueryKind.PROTOTYPES:
             return self._from_prototypes(plan)
@@ -95,12 +96,21 @@ class QuerySource:
             tuple(np.flatnonzero(carried & ~duet.carried).tolist()),
         )
 
+    def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
+        """See `EncoderPort.encode`. Raises `ModelError` for a duet that is not finite."""
+        duet = self.encoder.encode(image, classes)
+        what = "the encoder's output for this picture"
+        check_finite(what, duet.attribute_embeddings, duet.probabilities, *duet.class_embeddings.values())
+        return duet
+
     def global_embedding(self, attribute_embeddings: NDArray[np.float32]) -> Vector:
-        """Attribute embeddings A×D -> r, L2-normalised."""
+        """Attribute embeddings A×D -> r, L2-normalised. Raises `ModelError` for one that is not finite."""
         assert self.head is not None
         with torch.inference_mode():
             embeddings = torch.from_numpy(attribute_embeddings)[None].to(self.head.memory.device)
-            return self.head(embeddings)[0].cpu().numpy()
+            merged = self.head(embeddings)[0].cpu().numpy()
+        check_finite("the global head's output for this query", merged)
+        return merged
 
     def _from_prototypes(self, plan: Plan) -> QueryVectors:
         wanted = {condition.attribute: condition.classes or () for condition in plan.ranking}
@@ -110,7 +120,7 @@ class QuerySource:
 
     def _from_image(self, plan: Plan) -> QueryDuet:
         assert plan.image is not None
-        return self.encoder.encode(plan.image, plan.wanted_classes)
+        return self.encode(plan.image, plan.wanted_classes)
 
     def _from_item(self, plan: Plan, item_id: str) -> QueryDuet:
         taxonomy, position = plan.taxonomy, self.candidates.find(item_id)

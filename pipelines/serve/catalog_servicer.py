@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterable
 from typing import Any
@@ -19,11 +20,12 @@ from .engines import Engines
 from .filter_messages import read_filter
 from .messages import read_item_name, read_snapshot_name, snapshot_name
 from .pictures import Pictures
-from .upsert import UpsertedItem
-from .write_messages import read_upsert, write_deleted, write_upserted
-from .writer import Writer
+from .upsert_stream import read_stream
+from .write_messages import write_deleted, write_upserted
+from .writer import Upserted, Writer
 
 PUBLISHED = "published"
+_STREAMS = 2  # of items that are read or done at once; what the others send waits at their ends
 _LISTING = "snapshots"  # stands in a page token where a search has its request's digest
 
 
@@ -33,6 +35,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
     def __init__(self, engines: Engines, calls: Calls, writes: Calls, pictures: Pictures, writer: Writer) -> None:
         self._engines, self._calls, self._writes = engines, calls, writes
         self._pictures, self._writer = pictures, writer
+        self._streams = asyncio.Semaphore(_STREAMS)
 
     @answered
     async def GetTaxonomy(
@@ -115,31 +118,13 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         self, requests: AsyncIterable[catalog_pb2.UpsertItemsRequest], context: Any
     ) -> catalog_pb2.UpsertItemsResponse:
         """Put the items of a stream in, all together."""
-        limits, scope = self._engines.limits, self._engines.of().scope
-        items: dict[str, UpsertedItem] = {}
-        request_id, taken, digest = "", 0, hashlib.sha256()
-        async for request in requests:
-            if not items:
-                request_id = read_name(request.request_id, limits, "request_id")
-            path = f"[{len(items)}]"
-            check_count(len(items) + 1, limits.changed_items, "items of the stream")
-            taken += len(request.item.image)
-            if taken > limits.changed_bytes:
-                message = f"the pictures of the stream have more than {limits.changed_bytes:,} bytes together"
-                raise RequestError("TOO_MANY_BYTES", message, f"{path}.item.image")
-            try:
-                item = read_upsert(request.item, scope, limits, self._pictures)
-            except RequestError as error:
-                raise error.below(path) from None
-            if item.item_id in items:
-                message = f"item {item.item_id!r} comes twice in one stream"
-                raise RequestError("DUPLICATE_ITEM", message, f"{path}.item.item_id")
-            items[item.item_id] = item
-            digest.update(request.item.SerializeToString(deterministic=True))
-        if not items:
-            raise RequestError("ITEMS_REQUIRED", "the stream has no items")
-        given = list(items.values())
-        done = await self._writes.run(context, lambda _: self._writer.upsert(given, request_id, digest.hexdigest()))
+        async with self._streams:
+            given = await read_stream(requests, self._engines.of().scope, self._engines.limits, self._pictures)
+
+            def upsert() -> Upserted:
+                return self._writer.upsert(given.items, given.request_id, given.digest)
+
+            done = await self._writes.run(context, lambda _: upsert())
         return write_upserted(done)
 
     @answered
@@ -174,8 +159,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
 
 
 def _digest(request: Any) -> str:
-    """Of all that a request says but its id."""
+    """Of all that a request says but its id; and of its method, since two methods' requests may be the same bytes."""
     plain = type(request)()
     plain.CopyFrom(request)
     plain.ClearField("request_id")
-    return hashlib.sha256(plain.SerializeToString(deterministic=True)).hexdigest()
+    kind = request.DESCRIPTOR.full_name.encode()
+    return hashlib.sha256(kind + plain.SerializeToString(deterministic=True)).hexdigest()

@@ -9,7 +9,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import BusyError, DuetError, GateError, ImageError, RequestError, StoreError
+from pipelines.errors import BusyError, DuetError, GateError, ImageError, ModelError, RequestError, StoreError
 
 DOMAIN = "duet"
 
@@ -68,6 +68,8 @@ def to_status(error: Exception) -> status_pb2.Status:
             return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", str(error))
         case StoreError():
             return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", str(error))
+        case ModelError():
+            return _status(grpc.StatusCode.INTERNAL, "MODEL_FAILED", str(error))
         case OverloadError():
             status = _status(grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", "too many requests wait; retry later")
             status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=1))))

@@ -29,6 +29,7 @@ from .security.addresses import join
 from .security.audit import append_to
 from .security.listening import access, listen
 from .settings import ServeSettings
+from .unreadable import RefuseUnreadable
 from .writer import Writer
 
 SERVICES = (
@@ -71,8 +72,12 @@ class Server:
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         # Made here: it belongs to the running event loop.
         server = self._server = grpc.aio.server(
-            # What is refused to strangers is counted, too.
-            interceptors=[ObservingInterceptor(self._operations.observer, SERVICES), access(self._settings)],
+            # What is refused to strangers is counted, too; and who reads requests is given none that cannot be read.
+            interceptors=[
+                ObservingInterceptor(self._operations.observer, SERVICES),
+                RefuseUnreadable(),
+                access(self._settings),
+            ],
             options=[
                 ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls

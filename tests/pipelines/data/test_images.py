@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as StillRunning
 from itertools import product
 
 import numpy as np
@@ -14,9 +16,10 @@ from PIL import Image
 
 from model.errors import ImageError
 from model.preparation import ImagePreparation
+from pipelines.data import images
 from pipelines.data.images import ImageLimits, content_hash, decode, prepare
 
-from .pictures import encoded, picture
+from .pictures import encoded, peak_growth, picture
 
 SMALL = ImagePreparation(32, 32)
 
@@ -217,6 +220,51 @@ def test_decoding_at_scale_hardly_changes_the_prepared_picture() -> None:
     data = encoded(marked((1200, 900)), "JPEG", quality=95)
     direct = SMALL.apply(decode(data))
     assert np.abs(prepare(data, SMALL).astype(int) - direct).mean() < 2
+
+
+@pytest.mark.parametrize(
+    ("data", "waits"),
+    [
+        (encoded(Image.new("1", (2000, 2001))), True),
+        (encoded(Image.new("1", (2000, 2000))), False),
+        (encoded(Image.new("RGB", (2000, 2001)), "WEBP", quality=0, method=0), True),
+        (encoded(Image.new("RGB", (2000, 2001)), "JPEG"), False),  # decoded at an eighth
+        (encoded(Image.new("RGB", (2000, 2001)), "JPEG", progressive=True), True),  # read whole, whatever the scale
+    ],
+    ids=["PNG", "small PNG", "WebP", "JPEG", "progressive JPEG"],
+)
+def test_of_large_pictures_one_is_prepared_at_a_time(data: bytes, waits: bool) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with images._ONE_LARGE:
+            prepared = pool.submit(prepare, data, SMALL)
+            if waits:
+                with pytest.raises(StillRunning):
+                    prepared.result(0.3)
+            else:
+                prepared.result(20)
+        assert prepared.result(20).shape == (32, 32, 3)
+    assert not images._ONE_LARGE.locked()
+
+
+def test_a_large_picture_that_is_damaged_makes_room_again() -> None:
+    with pytest.raises(ImageError):
+        prepare(encoded(Image.new("RGB", (2000, 2001)))[:5000], SMALL)
+    assert not images._ONE_LARGE.locked()
+
+
+def test_large_pictures_together_take_the_memory_of_one() -> None:
+    setup = """
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from PIL import Image
+from model.preparation import ImagePreparation
+from pipelines.data.images import prepare
+stream = BytesIO()
+Image.new("LA", (5000, 4000)).save(stream, "PNG")
+def one(_): return prepare(stream.getvalue(), ImagePreparation(32, 32))
+"""
+    grown = peak_growth(setup, "with ThreadPoolExecutor(6) as pool: list(pool.map(one, range(12)))")
+    assert grown < 400  # 20 megapixels: grey and alpha, RGBA and RGB, all of four bytes; six of them are 1,400
 
 
 def test_content_hash_is_of_the_bytes() -> None:

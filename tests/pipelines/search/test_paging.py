@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import string
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from pipelines.search.paging import PageToken, PageTokens
 
 TOKEN = PageToken("s00000001", "ab" * 32, 40)
 TOKENS = PageTokens(b"k" * 32)
+SIGNS = string.ascii_letters + string.digits + "-_+/= .\n\0é"
 
 
 def test_reads_what_it_issued() -> None:
@@ -31,6 +33,16 @@ def test_every_flipped_bit_is_noticed() -> None:
         with pytest.raises(RequestError) as caught:
             TOKENS.read(base64.urlsafe_b64encode(bytes(changed)).decode().rstrip("="))
         assert (caught.value.reason, caught.value.field) == ("PAGE_TOKEN_INVALID", "page_token")
+
+
+@pytest.mark.parametrize("snapshot_id", ["s1", "s12", "s123"])  # with 0, 2 and 4 bits to spare in the last character
+def test_a_token_has_one_spelling(snapshot_id: str) -> None:
+    text = TOKENS.issue(PageToken(snapshot_id, "ab" * 32, 40))
+    edited = {text[:n] + sign + text[n + 1 :] for n in range(len(text)) for sign in SIGNS} - {text}
+    edited |= {text + more for more in ("=", "==", "====", "A", "\n", " ")} | {text[:n] for n in range(len(text))}
+    for other in edited:
+        with pytest.raises(RequestError, match="page token is damaged"):
+            TOKENS.read(other)
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

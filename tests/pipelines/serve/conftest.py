@@ -2,11 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
+from pipelines.search.request import AttributeCondition, SearchRequest
+from pipelines.search.result import Hit
 from pipelines.serve.client import Client
 
-from .shop import Running, Shop, make_shop, serving
+from .abuse import loopback_only
+from .shop import Running, Shop, make_shop, picture, serving
+
+NORMAL = SearchRequest(image=picture(3), attributes=(AttributeCondition("collar"),))
 
 
 @pytest.fixture(scope="package")
@@ -26,3 +32,33 @@ def running(shop: Shop) -> Iterator[Running]:
 def client(running: Running) -> Iterator[Client]:
     with Client(running.target) as one:
         yield one
+
+
+@pytest.fixture(scope="package")
+def channel(running: Running, client: Client) -> Iterator[grpc.Channel]:
+    """To the server of the shop, once that is ready."""
+    client.search(NORMAL)
+    with grpc.insecure_channel(running.target, options=[("grpc.max_send_message_length", -1)]) as one:
+        yield one
+
+
+@pytest.fixture(scope="package")
+def normal_hits(client: Client) -> tuple[Hit, ...]:
+    """What a normal request gets before anybody is abusive."""
+    return client.search(NORMAL).hits
+
+
+@pytest.fixture
+def then_served(client: Client, normal_hits: tuple[Hit, ...]) -> Iterator[None]:
+    """After the test, the next normal request gets what it always got."""
+    yield
+    hits = client.search(NORMAL).hits
+    assert [hit.item_id for hit in hits] == [hit.item_id for hit in normal_hits]
+    assert [hit.score for hit in hits] == pytest.approx([hit.score for hit in normal_hits], abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def on_loopback() -> Iterator[None]:
+    """During the module nothing leaves loopback (as far as `loopback_only` sees)."""
+    with loopback_only():
+        yield

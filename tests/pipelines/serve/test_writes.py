@@ -16,7 +16,7 @@ import pytest
 from google.protobuf import timestamp_pb2
 
 from pipelines.index.lease import Lease
-from pipelines.rpc.duet.v1 import catalog_pb2, value_pb2
+from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
 from pipelines.search.limits import Limits
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.serve.client import Client
@@ -111,6 +111,18 @@ def test_a_call_that_comes_again_changes_nothing(own: tuple[Shop, Client, Runnin
         with pytest.raises(ServiceError) as raised:
             again()
         assert (raised.value.reason, raised.value.field) == ("REQUEST_ID_REUSED", "request_id")
+
+
+def test_a_request_id_of_another_method_is_refused(own: tuple[Shop, Client, Running]) -> None:
+    """These two requests are the same bytes."""
+    _, client, running = own
+    name = f"snapshots/{client.published()}"
+    with grpc.insecure_channel(running.target) as channel:
+        stub = catalog_pb2_grpc.CatalogServiceStub(channel)
+        stub.PublishSnapshot(catalog_pb2.PublishSnapshotRequest(request_id="a", snapshot=name), timeout=20)
+    with pytest.raises(ServiceError) as raised:
+        client.delete([name], "a")
+    assert (raised.value.reason, raised.value.field) == ("REQUEST_ID_REUSED", "request_id")
 
 
 def test_what_has_not_changed_is_told(own: tuple[Shop, Client, Running]) -> None:

@@ -1,0 +1,65 @@
+"""The items of one UpsertItems, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+
+from pipelines.errors import RequestError
+from pipelines.rpc.duet.v1 import catalog_pb2
+from pipelines.search.limits import Limits, check_count, read_name
+from pipelines.search.plan import Scope
+
+from .pictures import Pictures
+from .upsert import UpsertedItem
+from .write_messages import read_upsert
+
+
+@dataclass(frozen=True)
+class UpsertStream:
+    """A whole stream.
+
+    Args:
+        items: no two of one id.
+        request_id: "" = none.
+        digest: of all that it says of its items.
+    """
+
+    items: tuple[UpsertedItem, ...]
+    request_id: str
+    digest: str
+
+
+async def read_stream(
+    requests: AsyncIterable[catalog_pb2.UpsertItemsRequest], scope: Scope, limits: Limits, pictures: Pictures
+) -> UpsertStream:
+    """Read a stream to its end; nothing more of it is read than the limits allow.
+
+    Raises:
+        RequestError: an item that cannot be put in, or too many; the field begins with the item's number, ``[3].item``.
+    """
+    items: dict[str, UpsertedItem] = {}
+    request_id, taken, digest = "", 0, hashlib.sha256()
+    async for request in requests:
+        if not items:
+            request_id = read_name(request.request_id, limits, "request_id")
+        path = f"[{len(items)}]"
+        check_count(len(items) + 1, limits.changed_items, "items of the stream")
+        taken += len(request.item.image)
+        if taken > limits.changed_bytes:
+            message = f"the pictures of the stream have more than {limits.changed_bytes:,} bytes together"
+            raise RequestError("TOO_MANY_BYTES", message, f"{path}.item.image")
+        try:  # in a thread: it may look for a picture's file, on whatever storage
+            item = await asyncio.to_thread(read_upsert, request.item, scope, limits, pictures)
+        except RequestError as error:
+            raise error.below(path) from None
+        if item.item_id in items:
+            message = f"item {item.item_id!r} comes twice in one stream"
+            raise RequestError("DUPLICATE_ITEM", message, f"{path}.item.item_id")
+        items[item.item_id] = item
+        digest.update(request.item.SerializeToString(deterministic=True))
+    if not items:
+        raise RequestError("ITEMS_REQUIRED", "the stream has no items")
+    return UpsertStream(tuple(items.values()), request_id, digest.hexdigest())
