@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint proto proto-check bench
+.PHONY: help demo test lint proto proto-check proto-release bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,15 @@ proto: $(STAMP)  ## generate the gRPC stubs in pipelines/rpc from proto/
 	@echo "== stubs"
 	@$(BIN)/python -m pipelines.rpc.generate
 
-proto-check: $(STAMP)  ## check that the committed stubs are those of proto/
+proto-check: $(STAMP)  ## check the stubs, the style of proto/, and that no client is broken
 	@echo "== stubs are those of proto/"
 	@$(BIN)/python -m pipelines.rpc.generate --check
+	@echo "== proto/ is as buf wants it, and breaks no client of proto/released.binpb"
+	@$(BIN)/buf lint proto
+	@$(BIN)/buf breaking proto --against proto/released.binpb
+
+proto-release: $(STAMP)  ## take the contract as it is for the one that must not be broken any more
+	@$(BIN)/buf build proto -o proto/released.binpb
 
 bench: $(STAMP)  ## measure what is claimed about speed
 	@$(BIN)/python -m benchmarks
