@@ -6,8 +6,8 @@ Everything here is exact. Arrays are over the snapshot's N items in one order, t
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,19 @@ class Candidates:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def warm(self) -> None:
-        """Read ahead everything but embeddings."""
+    def warm(self, like: Candidates | None = None) -> None:
+        """Read ahead what every search needs, and the embeddings that another snapshot's searches have needed.
+
+        Args:
+            like: of a snapshot with the same taxonomy, and the same cache; None = no embeddings.
+        """
         assert self.id_ranks is not None
         for n in range(len(self.taxonomy.attributes)):
             self._carried(n)
+        if like is not None:
+            for snapshot_id, *rest in self._cache.residents():
+                if snapshot_id == like._reader.snapshot.snapshot_id:
+                    self._columns_by_key[tuple(rest)]().load()
 
     @cached_property
     def id_ranks(self) -> NDArray[np.int64]:
@@ -186,6 +194,21 @@ class Candidates:
         if found.null_count or pc.count_distinct(found).as_py() != len(found):
             raise StoreError(f"table {table} has rows of unknown items, or two of one item")
         return found.to_numpy().astype(np.int64)
+
+    @cached_property
+    def _columns_by_key(self) -> dict[tuple[str, ...], Callable[[], EmbeddingColumn]]:
+        """Every column, by its key without the snapshot."""
+        taxonomy, snapshot = self.taxonomy, self._reader.snapshot
+        result: dict[tuple[str, ...], Callable[[], EmbeddingColumn]] = {}
+        for n, name in enumerate(taxonomy.names):
+            result[(attribute_table(name),)] = partial(self._attribute_column, n)
+        if snapshot.class_width is not None:
+            for m in range(taxonomy.class_count):
+                attribute, name = taxonomy.class_name(m)
+                result[class_table(attribute), name] = partial(self._class_column, m)
+        if snapshot.global_width is not None:
+            result[(GLOBAL,)] = self._global_column
+        return result
 
     def _attribute_column(self, n: int) -> EmbeddingColumn:
         return self._column(attribute_table(self.taxonomy.names[n]), len(self), self._reader.snapshot.width)

@@ -88,9 +88,14 @@ class Engine:
         metadata = {field.name: field.type for field in self._candidates.metadata.schema}
         self.scope = Scope(snapshot.snapshot_id, snapshot.taxonomy, metadata, has_global)
 
-    def warm(self) -> None:
-        """Read ahead what every search needs, embeddings apart."""
-        self._candidates.warm()
+    def warm(self, like: Engine | None = None) -> None:
+        """Read ahead what every search needs, and the embeddings that another engine's searches have needed.
+
+        Args:
+            like: an engine with the same cache; nothing is taken from one of another model.
+        """
+        alike = like is not None and like.checkpoint.digest == self.checkpoint.digest
+        self._candidates.warm(like._candidates if like is not None and alike else None)
 
     def plan(self, request: SearchRequest) -> Plan:
         """What would be done. Raises `RequestError`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pipelines.errors import StoreError
 
 T = TypeVar("T")
+Key = tuple[str, ...]  # snapshot, table, and the class where it is of one
 
 # How far an estimate may be off, of vectors of norm 1: the query and the result are rounded to half precision, 2⁻¹² of
 # their size each, and the sum is kept in single. Twice as much leaves room for norms that are not quite 1.
@@ -39,7 +40,7 @@ class MatrixCache:
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Hashable, tuple[int, Future[Matrix]]] = OrderedDict()
+        self._kept: OrderedDict[Key, tuple[int, Future[Matrix]]] = OrderedDict()
         self._bytes = 0
 
     @property
@@ -47,7 +48,7 @@ class MatrixCache:
         """Of all matrices that are kept, or being loaded."""
         return self._bytes
 
-    def get(self, key: Hashable, size: int, load: Callable[[], Matrix]) -> Matrix | None:
+    def get(self, key: Key, size: int, load: Callable[[], Matrix]) -> Matrix | None:
         """The matrix of that key, loaded once for all threads that ask; None if its `size` in bytes is over budget."""
         if size > self.limit_bytes:
             return None
@@ -72,13 +73,18 @@ class MatrixCache:
             raise
         return future.result()
 
-    def kept(self, key: Hashable) -> Matrix | None:
+    def residents(self) -> list[Key]:
+        """Of the matrices that are in memory, the least recently used first."""
+        with self._lock:
+            return list(self._kept)
+
+    def kept(self, key: Key) -> Matrix | None:
         """The matrix of that key if it is in memory now."""
         with self._lock:
             found = self._kept.get(key)
         return found[1].result() if found is not None and found[1].done() and not found[1].exception() else None
 
-    def _forget(self, key: Hashable, future: Future[Matrix]) -> None:
+    def _forget(self, key: Key, future: Future[Matrix]) -> None:
         with self._lock:
             kept = self._kept.get(key)
             if kept is not None and kept[1] is future:
@@ -153,6 +159,10 @@ class EmbeddingColumn:
         result = np.full(len(wanted), np.nan, np.float32)
         result[there] = multiply(matrix.rows[place[there]], query)
         return result
+
+    def load(self) -> None:
+        """Read it into memory, if it may be kept there. Raises `StoreError`."""
+        self.cache.get(self.key, self.size, self._load)
 
     def embedding(self, position: int) -> NDArray[np.float16] | None:
         """One item's embedding, D, if it is in memory; else None, and nothing is loaded for it."""

@@ -78,7 +78,7 @@ class Engines:
         ):
             return False
         engine = self._open(snapshot)
-        engine.warm()
+        engine.warm(self._published)
         with self._lock:
             self._published, self._snapshot = engine, snapshot
         self._observer.snapshot_switched()

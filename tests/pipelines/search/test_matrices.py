@@ -109,11 +109,11 @@ def counting(loads: list[str], name: str, seconds: float = 0) -> Callable[[], Ma
 def test_the_least_recently_used_goes_first() -> None:
     cache, loads = MatrixCache(20), list[str]()
     for name in ("a", "b", "a", "c", "a", "b"):
-        cache.get(name, 10, counting(loads, name))
+        cache.get((name,), 10, counting(loads, name))
     assert loads == ["a", "b", "c", "b"]
-    assert cache.get("big", 21, counting(loads, "big")) is None and "big" not in loads
+    assert cache.get(("big",), 21, counting(loads, "big")) is None and "big" not in loads
     for name in ("a", "b"):  # what was too big pushed nothing out
-        cache.get(name, 10, counting(loads, name))
+        cache.get((name,), 10, counting(loads, name))
     assert loads == ["a", "b", "c", "b"]
 
 
@@ -122,7 +122,7 @@ def test_threads_load_once() -> None:
 
     def ask() -> Matrix | None:
         gate.wait()
-        return cache.get("a", 10, counting(loads, "a", 0.05))
+        return cache.get(("a",), 10, counting(loads, "a", 0.05))
 
     with ThreadPoolExecutor(8) as pool:
         answers = [job.result() for job in [pool.submit(ask) for _ in range(8)]]
@@ -136,5 +136,5 @@ def test_a_failed_load_is_tried_again() -> None:
         raise StoreError("gone")
 
     with pytest.raises(StoreError):
-        cache.get("a", 20, fail)
-    assert cache.get("a", 20, counting(loads, "a")) is EMPTY and loads == ["a"]
+        cache.get(("a",), 20, fail)
+    assert cache.get(("a",), 20, counting(loads, "a")) is EMPTY and loads == ["a"]

@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from model.checkpoint import Checkpoint, load_checkpoint
+from model.manipulation import Operation
 from pipelines.errors import RequestError, StoreError
 from pipelines.index.reader_lease import ReaderLease, leased_snapshots
 from pipelines.index.retention import take_off_the_list
 from pipelines.search.limits import Limits
+from pipelines.search.request import AttributeCondition, Manipulation, SearchRequest
 from pipelines.serve import engines as engines_module
 from pipelines.serve.engines import Engines
 from pipelines.serve.errors import NotReadyError
 from pipelines.serve.settings import ServeSettings
 
-from .shop import Shop, make_checkpoint, make_shop
+from .shop import Shop, item_id, make_checkpoint, make_shop
 
 
 def engines_of(shop: Shop) -> Engines:
@@ -63,6 +65,24 @@ def test_a_snapshot_whose_checkpoint_is_gone_is_expired(shop: Shop, tmp_path: Pa
     with pytest.raises(RequestError, match=r"cannot be read any more: .*is no checkpoint") as caught:
         engines.of(snapshot.snapshot_id)
     assert (caught.value.reason, caught.value.field) == ("SNAPSHOT_EXPIRED", "snapshot")
+    engines.close()
+
+
+def test_what_searches_need_is_read_before_the_switch(shop: Shop, tmp_path: Path) -> None:
+    own = make_shop(tmp_path, 3, like=shop)
+    engines = engines_of(own)
+    engines.refresh()
+    collar = AttributeCondition("collar", ("polo", "v-neck", "round"))
+    change = Manipulation("colour", Operation.REPLACE, "red")
+    request = SearchRequest(item_id=item_id(1), attributes=(collar,), manipulations=(change,))
+    engines.of().search(request)
+    needed = {tuple(rest) for _, *rest in engines.cache.residents()}
+    assert ("global",) in needed and len(needed) > 3
+    later = own.stock([10])
+    engines.refresh()
+    read = {tuple(rest) for snapshot_id, *rest in engines.cache.residents() if snapshot_id == later.snapshot_id}
+    assert read == needed
+    assert engines.of().search(request).total_candidates == 3
     engines.close()
 
 
