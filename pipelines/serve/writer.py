@@ -112,6 +112,7 @@ class Writer:
                     message = f"request_id {request_id[:80]!r} was that of another request"
                     raise RequestError("REQUEST_ID_REUSED", message, "request_id")
                 return answer  # type: ignore[return-value]  # what the same request was answered
+            self._engines.refresh()  # another process may have switched to another generation
             answer = change()
             self._engines.refresh()
             if request_id:
