@@ -73,18 +73,19 @@ class Candidates:
         position = pc.index(self._ids, pa.scalar(item_id, self._ids.type)).as_py()
         return None if position < 0 else position
 
-    def item_id(self, position: int) -> str:
-        """The id of an item."""
-        return self._ids[position].as_py()
+    def item_ids(self, positions: NDArray[np.int64]) -> list[str]:
+        """The ids of items."""
+        return self._ids.take(pa.array(positions)).to_pylist()
 
-    def image_uri(self, position: int) -> str:
-        """Where an item's picture lies; "" if the catalogue itself holds it."""
-        return self._uris[position].as_py() or ""
-
-    def metadata_of(self, position: int) -> dict[str, Any]:
-        """An item's metadata, without what is missing."""
-        row = self.metadata.slice(position, 1).to_pylist()[0] if self.metadata.num_columns else {}
-        return {name: value for name, value in row.items() if value is not None}
+    def facts(self, positions: NDArray[np.int64]) -> list[tuple[str, str, dict[str, Any]]]:
+        """Of items: id; where the picture lies, "" if the catalogue itself holds it; metadata that is not missing."""
+        rows = pa.array(positions)
+        uris = self._uris.take(rows).to_pylist()
+        metadata = self.metadata.take(rows).to_pylist() if self.metadata.num_columns else [{}] * len(positions)
+        return [
+            (item_id, uri or "", {name: value for name, value in row.items() if value is not None})
+            for item_id, uri, row in zip(self.item_ids(positions), uris, metadata, strict=True)
+        ]
 
     def groups(self, column: str) -> NDArray[np.int64]:
         """Items with one value of a metadata column have one code -> N (`group_codes`)."""

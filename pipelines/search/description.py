@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from .candidates import Candidates
 from .reader import Reader
 from .result import ClassProbability, Item
@@ -26,12 +28,13 @@ def _describe(
 ) -> Item:
     taxonomy, position = candidates.taxonomy, candidates.find(item_id)
     assert position is not None, item_id
+    ((_, image_uri, metadata),) = candidates.facts(np.array([position]))
     carried = {name: candidates.carried_by(n, position) for n, name in enumerate(taxonomy.names)}
     return Item(
         item_id=item_id,
-        image_uri=candidates.image_uri(position),
+        image_uri=image_uri,
         thumbnail=thumbnail or b"",
-        metadata=candidates.metadata_of(position),
+        metadata=metadata,
         labels={name: tuple(labels.get(name) or ()) for name in taxonomy.names},
         predictions={
             name: tuple(ClassProbability(taxonomy.class_name(m)[1], p) for m, p in classes.items())

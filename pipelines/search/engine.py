@@ -6,6 +6,7 @@ thousands of queries at once, follows the same rule (`pipelines.evaluate.gallery
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -130,8 +131,9 @@ class Engine:
         checked = None if filter_ is None else check_filter(filter_, self.scope.metadata, self.limits)
         allowed = self._candidates.allowed(checked, (), None)
         part = allowed[np.argsort(self._candidates.id_ranks[allowed])][offset : offset + count]
-        ids = [self._candidates.item_id(position) for position in part.tolist()]
-        return describe_items(self.reader, self._candidates, ids, thumbnails=thumbnails), len(allowed)
+        return describe_items(
+            self.reader, self._candidates, self._candidates.item_ids(part), thumbnails=thumbnails
+        ), len(allowed)
 
     def embed(self, image: bytes) -> tuple[QueryDuet, Vector | None]:
         """The duet of an encoded picture, and its global embedding where the model has one.
@@ -261,20 +263,20 @@ class Engine:
         self, plan: Plan, query: QueryVectors, scores: Scores, allowed: NDArray[np.int64], order: NDArray[np.int64]
     ) -> tuple[Hit, ...]:
         """The page's part of a ranking, as rows of `scores`."""
-        hits = []
-        for place, row in enumerate(order.tolist(), plan.offset + 1):
-            position = int(allowed[row])
-            hits.append(
-                Hit(
-                    rank=place,
-                    tier=0 if scores.tier is None else int(scores.tier[row]),
-                    score=float(scores.similarity[row]),
-                    item_id=self._candidates.item_id(position),
-                    image_uri=self._candidates.image_uri(position),
-                    metadata=self._candidates.metadata_of(position),
-                    contributions=tuple(
-                        contribution(n, query, scores, self._candidates, position, row) for n in plan.explained
-                    ),
-                )
+        facts = self._candidates.facts(allowed[order])
+        return tuple(
+            Hit(
+                rank=place,
+                tier=0 if scores.tier is None else int(scores.tier[row]),
+                score=float(scores.similarity[row]),
+                item_id=item_id,
+                image_uri=image_uri,
+                metadata=metadata,
+                contributions=tuple(
+                    contribution(n, query, scores, self._candidates, int(allowed[row]), row) for n in plan.explained
+                ),
             )
-        return tuple(hits)
+            for place, row, (item_id, image_uri, metadata) in zip(
+                itertools.count(plan.offset + 1), order.tolist(), facts, strict=False
+            )
+        )
