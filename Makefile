@@ -36,7 +36,7 @@ proto-check: $(STAMP)  ## check the stubs, the style of proto/, and that no clie
 	@$(BIN)/buf breaking proto --against proto/released.binpb
 
 proto-release: $(STAMP)  ## take the contract as it is for the one that must not be broken any more
-	@$(BIN)/buf build proto -o proto/released.binpb
+	@$(BIN)/buf build proto --exclude-source-info -o proto/released.binpb
 
 bench: $(STAMP)  ## measure what is claimed about speed
 	@$(BIN)/python -m benchmarks

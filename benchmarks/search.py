@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import lance
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -79,7 +80,10 @@ class Shop:
         self.name, self.classes = checkpoint.taxonomy.names[0], checkpoint.taxonomy.attributes[0].classes
         reader = index.reader(snapshot)
         self.engine = Engine(reader, checkpoint, cache=MatrixCache(16 * 1024**3))
-        self.table = reader.dataset(attribute_table(self.name))
+        table = reader.dataset(attribute_table(self.name))
+        self.table = lance.dataset(
+            table.uri, version=table.version
+        )  # with Lance's own caches, not the index's smaller ones
 
     def _chunks(self, checkpoint: Checkpoint, size: int = 8192) -> list[dict[str, Any]]:
         chunks = []

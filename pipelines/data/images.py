@@ -15,14 +15,13 @@ becomes an `ImageError` with a stable code:
 =====================  =================================================================
 
 A picture within the caps may still take 800 MB to decode (50 megapixels of 100 kB), and a server prepares as many
-pictures at once as it has threads: of the large ones, `prepare` takes one at a time.
+pictures at once as it has threads: of the large ones, `prepare` takes as many at a time as there is room for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-import threading
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -36,6 +35,7 @@ from model.preparation import ImagePreparation
 
 from .limits import LIMITS, ImageLimits
 from .locations import read_image
+from .room import PixelRoom
 
 __all__ = ["ImageLimits", "content_hash", "decode", "prepare", "read_image"]
 
@@ -53,7 +53,7 @@ _TURN = {
 }
 _SIDEWAYS = frozenset((5, 6, 7, 8))
 _LARGE = 4_000_000  # pixels, as they are decoded
-_ONE_LARGE = threading.Lock()
+_ROOM = PixelRoom(24_000_000)
 # Pillow's own blocks of 16 MB stay with malloc, thread by thread, when a large picture is given up.
 Image.core.set_block_size(256 * 1024**2)  # type: ignore[attr-defined]
 
@@ -69,7 +69,7 @@ def prepare(data: bytes, preparation: ImagePreparation, limits: ImageLimits = LI
 
         def make_room(size: tuple[int, int]) -> None:
             if size[0] * size[1] > _LARGE:
-                room.enter_context(_ONE_LARGE)
+                room.enter_context(_ROOM.taken(size[0] * size[1]))
 
         return preparation.apply(_decode(data, preparation, limits, make_room))
 

@@ -6,7 +6,6 @@ thousands of queries at once, follows the same rule (`pipelines.evaluate.gallery
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +20,10 @@ from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
 from .description import describe_items
-from .explanation import Explanation, changed_classes, explain_score
+from .explanation import Explanation, changed_classes, explain_item
 from .filters import Filter, check_filter
 from .grouping import best_of_groups
+from .hits import make_hits
 from .limits import Limits
 from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
@@ -33,8 +33,8 @@ from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, V
 from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
-from .result import Hit, Item, SearchResult
-from .scoring import Scores, contribution, promising, score, tiers, upper_tiers
+from .result import Item, SearchResult
+from .scoring import promising, score, tiers, upper_tiers
 from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
@@ -195,7 +195,8 @@ class Engine:
 
             order = best(end) if codes is None else best_of_groups(best, codes, end)
         with stage("explain"):
-            hits = self._hits(plan, query, scores, allowed, order[plan.offset :])
+            page, first = order[plan.offset :], plan.offset + 1
+            hits = make_hits(plan, query, self._candidates, allowed, scores, page, first)
         more = end < (total if codes is None else groups)
         return SearchResult(
             hits=hits,
@@ -239,12 +240,7 @@ class Engine:
         if row == len(allowed) or allowed[row] != position:
             message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
             raise RequestError("NOT_A_CANDIDATE", message, "item_id")
-        scores = score(plan, query, self._candidates, allowed)
-        ids = self._candidates.id_ranks[allowed]
-        order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
-        place = int(np.flatnonzero(order == row)[0])
-        (hit,) = self._hits(replace(plan, offset=place), query, scores, allowed, order[place : place + 1])
-        parts = explain_score(plan, query, hit, self._candidates)
+        hit, parts = explain_item(plan, query, self._candidates, allowed, row)
         return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
 
     def _estimates_pay(self, query: QueryVectors, candidates: int, places: int) -> bool:
@@ -258,25 +254,3 @@ class Engine:
         leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
         excluded = [index for condition in plan.conditions for index in condition.excluded]
         return self._candidates.allowed(plan.filter, excluded, leave_out)
-
-    def _hits(
-        self, plan: Plan, query: QueryVectors, scores: Scores, allowed: NDArray[np.int64], order: NDArray[np.int64]
-    ) -> tuple[Hit, ...]:
-        """The page's part of a ranking, as rows of `scores`."""
-        facts = self._candidates.facts(allowed[order])
-        return tuple(
-            Hit(
-                rank=place,
-                tier=0 if scores.tier is None else int(scores.tier[row]),
-                score=float(scores.similarity[row]),
-                item_id=item_id,
-                image_uri=image_uri,
-                metadata=metadata,
-                contributions=tuple(
-                    contribution(n, query, scores, self._candidates, int(allowed[row]), row) for n in plan.explained
-                ),
-            )
-            for place, row, (item_id, image_uri, metadata) in zip(
-                itertools.count(plan.offset + 1), order.tolist(), facts, strict=False
-            )
-        )

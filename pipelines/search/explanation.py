@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
 
 from .candidates import Candidates
+from .hits import make_hits
 from .plan import Plan
+from .ranking import rank
 from .request import Match
 from .result import Hit
+from .scoring import score
 from .vectors import QueryVectors
 
 
@@ -89,9 +93,18 @@ def changed_classes(query: QueryVectors, taxonomy: Taxonomy) -> dict[str, tuple[
     return result
 
 
-def explain_score(
-    plan: Plan, query: QueryVectors, hit: Hit, candidates: Candidates
-) -> tuple[AttributeExplanation, ...]:
+def explain_item(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], row: int
+) -> tuple[Hit, tuple[AttributeExplanation, ...]]:
+    """The candidate at a row of `allowed`, ranked among all of them, and the parts of its score."""
+    scores, ids = score(plan, query, candidates, allowed), candidates.id_ranks[allowed]
+    order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
+    place = int(np.flatnonzero(order == row)[0])
+    (hit,) = make_hits(plan, query, candidates, allowed, scores, order[place : place + 1], place + 1)
+    return hit, _parts(plan, query, hit, candidates)
+
+
+def _parts(plan: Plan, query: QueryVectors, hit: Hit, candidates: Candidates) -> tuple[AttributeExplanation, ...]:
     """The parts of a hit's score, of each attribute that its contributions tell about."""
     conditions = {condition.attribute: condition for condition in plan.ranking}
     total = sum(condition.weight for condition in conditions.values())

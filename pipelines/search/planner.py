@@ -87,7 +87,7 @@ def _conditions(
     for n, condition in enumerate(asked):
         path = f"attributes[{n}]"
         attribute = read_name(condition.attribute, limits, f"{path}.attribute")
-        position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, attribute)
+        position = lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, attribute)
         if any(position == other.attribute for other in result):
             message = f"attribute {attribute!r} has two conditions; put them into one"
             raise RequestError("DUPLICATE_ATTRIBUTE", message, f"{path}.attribute")
@@ -134,7 +134,7 @@ def _changes(asked: Sequence[Manipulation], query: QueryKind, scope: Scope, limi
 
 def _change(manipulation: Manipulation, taxonomy: Taxonomy, limits: Limits, path: str) -> Change:
     name, operation = read_name(manipulation.attribute, limits, f"{path}.attribute"), manipulation.operation
-    position = _lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, name)
+    position = lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", taxonomy.position, name)
     if operation is not Operation.REPLACE and not taxonomy.attributes[position].multi_label:
         message = f"an item has one class of {name!r}: REPLACE it instead of {operation.name}"
         raise RequestError("NOT_MULTI_LABEL", message, f"{path}.operation")
@@ -181,10 +181,11 @@ def _classes(position: int, names: Sequence[str], taxonomy: Taxonomy, limits: Li
 
 def _class(position: int, name: str, taxonomy: Taxonomy, limits: Limits, path: str) -> int:
     read = read_name(name, limits, path)
-    return _lookup("UNKNOWN_CLASS", path, taxonomy.class_index, taxonomy.names[position], read)
+    return lookup("UNKNOWN_CLASS", path, taxonomy.class_index, taxonomy.names[position], read)
 
 
-def _lookup(reason: str, path: str, function: Callable[..., int], *names: str) -> int:
+def lookup(reason: str, path: str, function: Callable[..., int], *names: str) -> int:
+    """What a taxonomy's function says of names. Raises `RequestError` for those that it does not know."""
     try:
         return function(*names)
     except TaxonomyError as error:

@@ -13,6 +13,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from .error_reasons import bounded
 from .errors import DOMAIN
+from .handlers import behaviour_of, with_behaviour
 from .observing import Call, Observer, current_call
 
 _DETAILS = "grpc-status-details-bin"
@@ -43,14 +44,8 @@ class ObservingInterceptor(grpc.aio.ServerInterceptor):
         if handler is None or method.rpartition("/")[0] not in self._services:
             return handler
         call = Call(method, _trace_parent(handler_call_details.invocation_metadata))
-        answer: Callable[..., Any]
-        if handler.response_streaming:
-            answer = self._streamed(call, handler.stream_stream or handler.unary_stream)
-        else:
-            answer = self._answered(call, handler.stream_unary or handler.unary_unary)
-        return _HANDLERS[handler.request_streaming, handler.response_streaming](
-            answer, handler.request_deserializer, handler.response_serializer
-        )
+        watch = self._streamed if handler.response_streaming else self._answered
+        return with_behaviour(handler, watch(call, behaviour_of(handler)))
 
     def _answered(self, call: Call, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def watched(request: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -76,33 +71,20 @@ class ObservingInterceptor(grpc.aio.ServerInterceptor):
         current_call.set(call)  # each RPC is a task, with a context of its own
         allowed, begin = context.time_remaining(), time.perf_counter()
         self._observer.call_began(call)
+        code = None
         try:
             yield
-        except grpc.aio.AbortError:
-            call.code = context.code()
-            raise
+            code = context.code() or grpc.StatusCode.OK
         except (asyncio.CancelledError, GeneratorExit):
             over = allowed is not None and context.time_remaining() <= allowed * _NEARLY_OVER
-            call.code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED
+            code = grpc.StatusCode.DEADLINE_EXCEEDED if over else grpc.StatusCode.CANCELLED
             raise
-        except BaseException:
-            call.code = context.code() or grpc.StatusCode.UNKNOWN  # as gRPC answers it
-            raise
-        else:
-            call.code = context.code() or grpc.StatusCode.OK
         finally:
+            call.code = code or context.code() or grpc.StatusCode.UNKNOWN  # the latter two of what the method raised
             call.seconds = time.perf_counter() - begin
             if call.code is not grpc.StatusCode.OK:
                 call.reason = _reason(context) or call.code.name
             self._observer.call_ended(call)
-
-
-_HANDLERS = {
-    (False, False): grpc.unary_unary_rpc_method_handler,
-    (False, True): grpc.unary_stream_rpc_method_handler,
-    (True, False): grpc.stream_unary_rpc_method_handler,
-    (True, True): grpc.stream_stream_rpc_method_handler,
-}
 
 
 def _trace_parent(metadata: Sequence[tuple[str, str | bytes]] | None) -> str:

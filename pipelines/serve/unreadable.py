@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from pipelines.errors import RequestError
 
 from .errors import to_status
+from .handlers import behaviour_of, with_behaviour
 
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler | None]]
 
@@ -40,12 +41,8 @@ class RefuseUnreadable(grpc.aio.ServerInterceptor):
         if handler is None or handler.request_deserializer is None:
             return handler
         wrap = _of_stream if handler.request_streaming else _of_one
-        kind = next(kind for kind in _KINDS if getattr(handler, kind) is not None)
-        changes = {kind: wrap(getattr(handler, kind)), "request_deserializer": _reader(handler.request_deserializer)}
-        return handler._replace(**changes)
-
-
-_KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+        wrapped = with_behaviour(handler, wrap(behaviour_of(handler)))
+        return wrapped._replace(request_deserializer=_reader(handler.request_deserializer))
 
 
 def _reader(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import catalog_pb2
-from pipelines.search.limits import Limits, check_count, read_name
+from pipelines.search.limits import Limits, read_name
 from pipelines.search.plan import Scope
 
 from .pictures import Pictures
@@ -46,7 +46,8 @@ async def read_stream(
         if not items:
             request_id = read_name(request.request_id, limits, "request_id")
         path = f"[{len(items)}]"
-        check_count(len(items) + 1, limits.changed_items, "items of the stream")
+        if len(items) == limits.changed_items:
+            raise RequestError("TOO_MANY", f"a stream has at most {limits.changed_items} items", f"{path}.item")
         taken += len(request.item.image)
         if taken > limits.changed_bytes:
             message = f"the pictures of the stream have more than {limits.changed_bytes:,} bytes together"

@@ -6,7 +6,7 @@ from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import catalog_pb2
 from pipelines.search.limits import Limits, check_count, read_name
 from pipelines.search.plan import Scope
-from pipelines.search.planner import read_item_id
+from pipelines.search.planner import lookup, read_item_id
 
 from .messages import read_value, snapshot_name
 from .pictures import Pictures
@@ -35,19 +35,13 @@ def read_upsert(message: catalog_pb2.UpsertItem, scope: Scope, limits: Limits, p
     for n, label in enumerate(message.labels):
         path = f"item.labels[{n}]"
         attribute = read_name(label.attribute, limits, f"{path}.attribute")
-        if attribute not in scope.taxonomy.names:
-            known = ", ".join(scope.taxonomy.names)
-            message_ = f"unknown attribute {attribute!r}; known: {known}"
-            raise RequestError("UNKNOWN_ATTRIBUTE", message_, f"{path}.attribute")
+        lookup("UNKNOWN_ATTRIBUTE", f"{path}.attribute", scope.taxonomy.position, attribute)
         if attribute in labels:
             raise RequestError("DUPLICATE_ATTRIBUTE", f"{attribute!r} is labelled twice", f"{path}.attribute")
         check_count(len(label.classes), limits.classes_per_condition, f"{path}.classes")
         classes = tuple(read_name(name, limits, f"{path}.classes[{m}]") for m, name in enumerate(label.classes))
-        known_classes = scope.taxonomy.attributes[scope.taxonomy.position(attribute)].classes
         for m, name in enumerate(classes):
-            if name not in known_classes:
-                message_ = f"attribute {attribute!r} has no class {name!r}; it has: {', '.join(known_classes)}"
-                raise RequestError("UNKNOWN_CLASS", message_, f"{path}.classes[{m}]")
+            lookup("UNKNOWN_CLASS", f"{path}.classes[{m}]", scope.taxonomy.class_index, attribute, name)
         labels[attribute] = classes
     image = message.image if picture == "image" else None
     return UpsertedItem(item_id, image, message.image_uri if image is None else None, metadata, labels)

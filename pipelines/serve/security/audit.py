@@ -21,6 +21,8 @@ import grpc
 
 from pipelines.errors import DuetError
 
+from ..handlers import behaviour_of, with_behaviour
+
 # Fields of requests that hold items or their names; a repeated one counts as many as it holds.
 ITEM_FIELDS = ("items", "item_ids", "names", "item", "item_id")
 _LONGEST_ID = 64  # characters of a request_id
@@ -94,9 +96,7 @@ def audited(handler: grpc.RpcMethodHandler, method: str, token: str) -> grpc.Rpc
         method: ``/service/Method``.
         token: name of the caller's token; "" = without one.
     """
-    behaviour = next(
-        filter(None, (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream))
-    )
+    behaviour = behaviour_of(handler)
 
     async def answer(request: Any, context: grpc.aio.ServicerContext) -> Any:
         with _entry(method, token, context) as entry:
@@ -107,27 +107,18 @@ def audited(handler: grpc.RpcMethodHandler, method: str, token: str) -> grpc.Rpc
             async for response in behaviour(entry.seen(request), context):
                 yield response
 
-    make = {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }[handler.request_streaming, handler.response_streaming]
     # A coroutine may answer with a stream, too: it writes to the context.
-    wrapped = answer if inspect.iscoroutinefunction(behaviour) else stream
-    return make(wrapped, handler.request_deserializer, handler.response_serializer)
+    return with_behaviour(handler, answer if inspect.iscoroutinefunction(behaviour) else stream)
 
 
 @contextmanager
 def _entry(method: str, token: str, context: grpc.aio.ServicerContext) -> Iterator[_Entry]:
-    entry, ended = _Entry(method, token, context), grpc.StatusCode.OK
+    entry, ended = _Entry(method, token, context), grpc.StatusCode.UNKNOWN
     try:
         yield entry
+        ended = grpc.StatusCode.OK
     except (asyncio.CancelledError, GeneratorExit):
         ended = grpc.StatusCode.CANCELLED  # and yet something may have changed
-        raise
-    except Exception:
-        ended = grpc.StatusCode.UNKNOWN
         raise
     finally:
         said = _said(context)

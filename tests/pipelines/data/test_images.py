@@ -233,9 +233,9 @@ def test_decoding_at_scale_hardly_changes_the_prepared_picture() -> None:
     ],
     ids=["PNG", "small PNG", "WebP", "JPEG", "progressive JPEG"],
 )
-def test_of_large_pictures_one_is_prepared_at_a_time(data: bytes, waits: bool) -> None:
+def test_a_large_picture_waits_for_room(data: bytes, waits: bool) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with images._ONE_LARGE:
+        with images._ROOM.taken(24_000_000):
             prepared = pool.submit(prepare, data, SMALL)
             if waits:
                 with pytest.raises(StillRunning):
@@ -243,13 +243,13 @@ def test_of_large_pictures_one_is_prepared_at_a_time(data: bytes, waits: bool) -
             else:
                 prepared.result(20)
         assert prepared.result(20).shape == (32, 32, 3)
-    assert not images._ONE_LARGE.locked()
+    assert images._ROOM.free == 24_000_000
 
 
 def test_a_large_picture_that_is_damaged_makes_room_again() -> None:
     with pytest.raises(ImageError):
         prepare(encoded(Image.new("RGB", (2000, 2001)))[:5000], SMALL)
-    assert not images._ONE_LARGE.locked()
+    assert images._ROOM.free == 24_000_000
 
 
 def test_large_pictures_together_take_the_memory_of_one() -> None:

@@ -108,8 +108,8 @@ def test_an_index_that_does_not_find_the_nearest(committer: Committer, monkeypat
     settings = PublishSettings(upkeep=UpkeepSettings(vector=VectorIndexSettings(rows=256)))
     good = gate_module.nearest
 
-    def bad(dataset: lance.LanceDataset, query: np.ndarray, count: int, exact: bool = False) -> pa.Table:
-        return good(dataset, query, count, exact=True) if exact else good(dataset, query, 300, exact=True).slice(200)
+    def bad(dataset: lance.LanceDataset, query: np.ndarray, count: int) -> pa.Table:
+        return good(dataset, query, 300, exact=True).slice(200)
 
     with monkeypatch.context() as patch:
         patch.setattr(gate_module, "nearest", bad)

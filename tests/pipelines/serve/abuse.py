@@ -21,6 +21,9 @@ from grpc_status import rpc_status
 
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 
+from .shop import item_id
+
+FILTER: dict[str, Any] = {"column": "price", "operator": 3, "value": {"int_value": 5}}
 METHODS = {
     method.name: method
     for service in (*search_pb2.DESCRIPTOR.services_by_name.values(), *catalog_pb2.DESCRIPTOR.services_by_name.values())
@@ -128,6 +131,11 @@ def foreign_connections() -> list[str]:
             if columns[9] in inodes and not is_local(address) and address != own:
                 peers.append(f"{table} {address}")
     return peers
+
+
+def asked(**fields: Any) -> search_pb2.SearchRequest:
+    """A search by an item that there is."""
+    return search_pb2.SearchRequest(item_id=item_id(1), **fields)
 
 
 def is_local(host: str) -> bool:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
+from pipelines.search.limits import Limits
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.search.result import Hit
 from pipelines.serve.client import Client
@@ -62,3 +65,28 @@ def on_loopback() -> Iterator[None]:
     """During the module nothing leaves loopback (as far as `loopback_only` sees)."""
     with loopback_only():
         yield
+
+
+@pytest.fixture(scope="package")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with one picture, and a picture and a link to it outside."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "root").mkdir()
+    (folder / "root" / "in.png").write_bytes(picture(77))
+    (folder / "secret.png").write_bytes(picture(78))
+    (folder / "root" / "link.png").symlink_to(folder / "secret.png")
+    return folder
+
+
+@pytest.fixture
+def own(shop: Shop, tmp_path: Path, pictures: Path) -> Iterator[tuple[Shop, Client, Running]]:
+    """A shop that may be changed, and its server, which does not look for new snapshots by itself."""
+    mine = make_shop(tmp_path, 8, like=shop)
+    limits = Limits(changed_items=20, changed_bytes=100_000)
+    with (
+        serving(mine, limits, poll_seconds=1000, roots=[str(pictures / "root")]) as running,
+        Client(running.target) as client,
+    ):
+        while not running.server.ready:
+            time.sleep(0.05)
+        yield mine, client, running

@@ -241,7 +241,7 @@ def raised() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            place = {"RequestError": 0, "_lookup": 0, "ImageError": 0, "_status": 1}.get(node.func.id)
+            place = {"RequestError": 0, "lookup": 0, "ImageError": 0, "_status": 1}.get(node.func.id)
             reason = None if place is None else node.args[place]
             if isinstance(reason, ast.Constant) and isinstance(reason.value, str):
                 before = "IMAGE_" if node.func.id == "ImageError" else ""

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 import unicodedata
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import timestamp_pb2
 
 from pipelines.index.lease import Lease
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
-from pipelines.search.limits import Limits
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
@@ -25,31 +20,6 @@ from pipelines.serve.errors import ServiceError
 from .shop import Running, Shop, item_id, make_shop, picture, serving
 
 Item = catalog_pb2.UpsertItem
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with one picture, and a picture and a link to it outside."""
-    folder = tmp_path_factory.mktemp("pictures")
-    (folder / "root").mkdir()
-    (folder / "root" / "in.png").write_bytes(picture(77))
-    (folder / "secret.png").write_bytes(picture(78))
-    (folder / "root" / "link.png").symlink_to(folder / "secret.png")
-    return folder
-
-
-@pytest.fixture
-def own(shop: Shop, tmp_path: Path, pictures: Path) -> Iterator[tuple[Shop, Client, Running]]:
-    """A shop that may be changed, and its server, which does not look for new snapshots by itself."""
-    mine = make_shop(tmp_path, 8, like=shop)
-    limits = Limits(changed_items=20, changed_bytes=100_000)
-    with (
-        serving(mine, limits, poll_seconds=1000, roots=[str(pictures / "root")]) as running,
-        Client(running.target) as client,
-    ):
-        while not running.server.ready:
-            time.sleep(0.05)
-        yield mine, client, running
 
 
 def ids(client: Client) -> list[str]:
@@ -157,118 +127,6 @@ def test_a_picture_that_cannot_be_used_is_refused_alone(own: tuple[Shop, Client,
     assert [one.item_id for one in done.refused_items] == [item_id(1)]
     assert done.refused_items[0].reason.startswith("IMAGE_") and done.changed_count == 1
     assert client.search(item_id="good", page_size=20).total_candidates == 8  # the one before is still there
-
-
-def test_a_picture_by_its_location(own: tuple[Shop, Client, Running]) -> None:
-    _, client, _ = own
-    client.upsert([Item(item_id="a", image_uri="in.png")])
-    best = client.search(image=picture(77), page_size=1).hits[0]
-    assert (best.item_id, best.image_uri) == ("a", "in.png")
-    assert client.search(image_uri="in.png", page_size=1).hits[0].item_id == "a"
-
-
-OUTSIDE = [
-    "../secret.png",
-    "link.png",
-    "{root}/../secret.png",
-    "{out}",
-    "file://{out}",
-    "/etc/passwd",
-    "http://127.0.0.1:1/x.png",
-    "http://169.254.169.254/latest/meta-data",
-    "https://10.0.0.1/x",
-    "s3://bucket/x.png",
-    "ftp://x/y",
-]
-
-
-def test_no_picture_outside_the_roots(own: tuple[Shop, Client, Running], pictures: Path) -> None:
-    _, client, _ = own
-    for form in OUTSIDE:
-        uri = form.format(root=pictures / "root", out=pictures / "secret.png")
-        for ask, field in (
-            (partial(client.search, image_uri=uri), "image_uri"),
-            (partial(client.upsert, [Item(item_id="a", image_uri=uri)]), "[0].item.image_uri"),
-        ):
-            with pytest.raises(ServiceError) as raised:
-                ask()
-            assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "URI_OUTSIDE_ROOTS")
-            assert raised.value.field == field and str(pictures) not in str(raised.value)
-    with pytest.raises(ServiceError) as raised:
-        client.search(image_uri="nowhere.png")
-    assert raised.value.reason == "IMAGE_NOT_FOUND"
-
-
-def test_without_roots_no_location_is_read(client: Client) -> None:
-    with pytest.raises(ServiceError) as raised:
-        client.search(image_uri="in.png")
-    assert raised.value.reason == "URI_OUTSIDE_ROOTS"
-
-
-TEXT = value_pb2.Value(string_value="x")
-WRONG = {
-    "no items": ([], "ITEMS_REQUIRED", ""),
-    "no picture": ([Item(item_id="a")], "PICTURE_REQUIRED", "[0].item.image"),
-    "no id": ([Item(image=b"x")], "ITEM_ID_INVALID", "[0].item.item_id"),
-    "a control character": ([Item(item_id="a\0", image=b"x")], "ITEM_ID_INVALID", "[0].item.item_id"),
-    "a long id": ([Item(item_id="a" * 513, image=b"x")], "TEXT_TOO_LONG", "[0].item.item_id"),
-    "one id twice": (
-        [Item(item_id="\u00e5", image=b"x"), Item(item_id="a\u030a", image=b"y")],
-        "DUPLICATE_ITEM",
-        "[1].item.item_id",
-    ),
-    "an unknown column": (
-        [Item(item_id="a", image=b"x", metadata={"cost": TEXT})],
-        "UNKNOWN_COLUMN",
-        "[0].item.metadata[cost]",
-    ),
-    "a text for a number": (
-        [Item(item_id="a", image=b"x", metadata={"price": TEXT})],
-        "METADATA_TYPE",
-        "[0].item.metadata[price]",
-    ),
-    "a time for a number": (
-        [Item(item_id="a", image=b"x", metadata={"price": value_pb2.Value(timestamp_value=timestamp_pb2.Timestamp())})],
-        "METADATA_TYPE",
-        "[0].item.metadata[price]",
-    ),
-    "a value of no kind": (
-        [Item(item_id="a", image=b"x", metadata={"price": value_pb2.Value()})],
-        "VALUE_INVALID",
-        "[0].item.metadata[price]",
-    ),
-    "an unknown attribute": (
-        [Item(item_id="a", image=b"x", labels=[catalog_pb2.ItemLabels(attribute="hat")])],
-        "UNKNOWN_ATTRIBUTE",
-        "[0].item.labels[0].attribute",
-    ),
-    "an unknown class": (
-        [Item(item_id="a", image=b"x", labels=[catalog_pb2.ItemLabels(attribute="collar", classes=["hat"])])],
-        "UNKNOWN_CLASS",
-        "[0].item.labels[0].classes[0]",
-    ),
-    "too many": ([Item(item_id=f"{n}", image=b"x") for n in range(21)], "TOO_MANY", "items of the stream"),
-    "too large": ([Item(item_id="a", image=b"x" * 100_001)], "TOO_MANY_BYTES", "[0].item.image"),
-}
-
-
-def test_what_cannot_be_put_in_changes_nothing(own: tuple[Shop, Client, Running]) -> None:
-    _, client, _ = own
-    before = client.published()
-    for name, (items, reason, field) in WRONG.items():
-        with pytest.raises(ServiceError) as raised:
-            client.upsert([Item(item_id="good", image=picture(60)), *items] if name == "too many" else items)
-        assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason), name
-        assert raised.value.field == field, name
-    for item_ids, reason, field in (
-        ([], "ITEMS_REQUIRED", "item_ids"),
-        (["a", ""], "ITEM_ID_INVALID", "item_ids[1]"),
-        (["a"] * 21, "TOO_MANY", "item_ids"),
-    ):
-        with pytest.raises(ServiceError) as raised:
-            client.delete(item_ids)
-        assert (raised.value.reason, raised.value.field) == (reason, field)
-    assert client.published() == before and len(ids(client)) == 8
 
 
 def test_ids_are_kept_in_nfc(own: tuple[Shop, Client, Running]) -> None:
