@@ -68,7 +68,7 @@ def train(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> None:
     middle of its growth.
     """
     partitions = max(1, round(math.sqrt(dataset.count_rows() * math.sqrt(settings.growth))))
-    # k-means on an eighth of Lance's sample: a quarter to three quarters of the time, and the recall stays.
+    # k-means on an eighth of Lance's sample: two thirds of the time, and the recall stays.
     dataset.create_index(
         "embedding", "IVF_RQ", VECTOR_INDEX, "dot", replace=True, num_partitions=partitions, sample_rate=_SAMPLE
     )
