@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,14 @@ from pipelines.index.naming import GLOBAL, attribute_table, class_table
 from pipelines.index.schema import LIVE
 
 from .carried import CarriedClasses
+from .columns import EmbeddingColumn, Precision, embeddings
 from .filters import Filter, filter_mask
 from .grouping import group_codes
-from .matrices import EmbeddingColumn, MatrixCache, embeddings
+from .matrices import MatrixCache
 from .ranking import id_ranks
 from .reader import Reader
+
+Space = tuple[Literal["attribute", "class", "global"], int]  # and its index, 0 of the global one
 
 
 class Candidates:
@@ -55,7 +58,7 @@ class Candidates:
         Args:
             like: of a snapshot with the same taxonomy, and the same cache; None = no embeddings.
         """
-        assert self.id_ranks is not None
+        assert self.id_ranks is not None and self._by_hash is not None
         for n in range(len(self.taxonomy.attributes)):
             self._carried(n)
         if like is not None:
@@ -70,8 +73,21 @@ class Candidates:
 
     def find(self, item_id: str) -> int | None:
         """Position of an item; None if the snapshot has none of that id."""
-        position = pc.index(self._ids, pa.scalar(item_id, self._ids.type)).as_py()
-        return None if position < 0 else position
+        hashes, positions = self._by_hash
+        wanted = hash(item_id)
+        for place in range(int(np.searchsorted(hashes, wanted)), len(hashes)):
+            if hashes[place] != wanted:
+                return None
+            if self._ids[int(positions[place])].as_py() == item_id:
+                return int(positions[place])
+        return None
+
+    @cached_property
+    def _by_hash(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The ids' hashes, ascending, and their positions."""
+        hashes = np.fromiter(map(hash, self._ids.to_pylist()), np.int64, len(self))
+        order = np.argsort(hashes)
+        return hashes[order], order
 
     def item_ids(self, positions: NDArray[np.int64]) -> list[str]:
         """The ids of items."""
@@ -93,8 +109,8 @@ class Candidates:
             self._groups[column] = group_codes(self.metadata.column(column))
         return self._groups[column]
 
-    def allowed(self, filter_: Filter | None, excluded: Sequence[int], leave_out: int | None) -> NDArray[np.int64]:
-        """Positions of the candidates.
+    def allowed(self, filter_: Filter | None, excluded: Sequence[int], leave_out: int | None) -> NDArray[np.bool_]:
+        """Which items are candidates: N.
 
         Args:
             filter_: as `check_filter` returned it.
@@ -106,17 +122,27 @@ class Candidates:
             mask &= ~self.carry(class_index)
         if leave_out is not None:
             mask[leave_out] = False
-        return np.flatnonzero(mask)
+        return mask
 
     def carry(self, class_index: int) -> NDArray[np.bool_]:
         """Which items are predicted to carry a class: N bool."""
         n = self.taxonomy.attribute_of_class[class_index]
         return self._carried(n).carry(class_index - self.taxonomy.offsets[n])
 
+    def probabilities(self, class_index: int, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of w items to carry a class: w; NaN for those that are not predicted to."""
+        n = self.taxonomy.attribute_of_class[class_index]
+        return self._carried(n).probabilities(class_index - self.taxonomy.offsets[n], positions)
+
     def carried_by(self, n: int, position: int) -> dict[int, float]:
         """Class indices of the n-th attribute that an item carries, with their probabilities."""
         offset = self.taxonomy.offsets[n]
         return {offset + code: probability for code, probability in self._carried(n).of(position).items()}
+
+    @property
+    def partition_from(self) -> int:
+        """Candidates from which it pays to look for those that are near."""
+        return self._cache.partition_from
 
     def in_memory(self, attributes: Iterable[int], classes: Iterable[int], merged: bool) -> bool:
         """Whether embeddings of some attributes, some classes and of global space can be kept, all at once."""
@@ -124,25 +150,40 @@ class Candidates:
         columns += [self._global_column()] if merged else []
         return sum(column.size for column in columns) <= self._cache.limit_bytes
 
+    def near(
+        self, space: Space, query: NDArray[np.float32], among: NDArray[np.bool_], least: int, *, shortlist: bool
+    ) -> NDArray[np.int64] | None:
+        """Those of the N items `among` that are near a query in a space (`EmbeddingColumn.near`)."""
+        kind, number = space
+        if kind == "attribute":
+            column = self._attribute_column(number)
+        else:
+            column = self._class_column(number) if kind == "class" else self._global_column()
+        return column.near(query, among, least, shortlist=shortlist)
+
     def attribute_similarity(
-        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
+        self, n: int, query: NDArray[np.float32], wanted: NDArray[np.int64], precision: Precision = Precision.EXACT
     ) -> NDArray[np.float32]:
-        """Cosine of w items, at ascending positions, with a query in the n-th attribute's space -> w."""
-        return self._attribute_column(n).similarities(query, wanted, estimate=estimate)
+        """Cosine of w items with a query in the n-th attribute's space -> w."""
+        return self._attribute_column(n).similarities(query, wanted, precision)
 
     def global_similarity(
-        self, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
+        self, query: NDArray[np.float32], wanted: NDArray[np.int64], precision: Precision = Precision.EXACT
     ) -> NDArray[np.float32]:
-        """Cosine of w items, at ascending positions, with a query in global space -> w."""
-        return self._global_column().similarities(query, wanted, estimate=estimate)
+        """Cosine of w items with a query in global space -> w."""
+        return self._global_column().similarities(query, wanted, precision)
 
     def class_similarity(
-        self, class_index: int, query: NDArray[np.float32], wanted: NDArray[np.int64], *, estimate: bool = False
+        self,
+        class_index: int,
+        query: NDArray[np.float32],
+        wanted: NDArray[np.int64],
+        precision: Precision = Precision.EXACT,
     ) -> NDArray[np.float32]:
-        """Cosine of w items, at ascending positions, with a query in a class's space -> w, NaN where not carried."""
+        """Cosine of w items with a query in a class's space -> w, NaN where not carried."""
         attribute, name = self.taxonomy.class_name(class_index)
         carry, column = self.carry(class_index), self._class_column(class_index)
-        similarity = column.similarities(query, wanted, estimate=estimate)
+        similarity = column.similarities(query, wanted, precision)
         if not np.array_equal(carry[wanted], ~np.isnan(similarity)):
             raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
         return similarity
@@ -158,11 +199,20 @@ class Candidates:
             raise StoreError(f"item {item_id!r} has {rows.num_rows} rows of attribute {self.taxonomy.names[n]!r}")
         return self._vectors(rows, self._reader.snapshot.width)[0]
 
-    def class_embeddings(self, n: int, item_id: str) -> dict[int, NDArray[np.float32]]:
-        """An item's class embeddings of the n-th attribute, by class index, as they are stored."""
+    def class_embeddings(
+        self, n: int, item_id: str, wanted: Sequence[int] | None = None
+    ) -> dict[int, NDArray[np.float32]]:
+        """An item's class embeddings of the n-th attribute, by class index, as they are stored.
+
+        Args:
+            n: the attribute.
+            item_id: the item.
+            wanted: class indices that are needed, where it carries them; None = all.
+        """
         name, position = self.taxonomy.names[n], self.find(item_id)
         if position is not None:
-            kept = {index: self._class_column(index).embedding(position) for index in self.carried_by(n, position)}
+            carried = [index for index in self.carried_by(n, position) if wanted is None or index in wanted]
+            kept = {index: self._class_column(index).embedding(position) for index in carried}
             if all(vector is not None for vector in kept.values()):
                 return {index: vector.astype(np.float32) for index, vector in kept.items() if vector is not None}
         rows = self._rows_of(class_table(name), ["class", "embedding"], item_id)
@@ -223,7 +273,8 @@ class Candidates:
         attribute, name = self.taxonomy.class_name(class_index)
         width = self._reader.snapshot.class_width
         assert width is not None
-        count = int(self.carry(class_index).sum())
+        n = self.taxonomy.attribute_of_class[class_index]
+        count = self._carried(n).number(class_index - self.taxonomy.offsets[n])
         return self._column(class_table(attribute), count, width, LIVE & (pc.field("class") == name), name)
 
     def _column(self, table: str, count: int, width: int, where: Any = LIVE, *key: str) -> EmbeddingColumn:

@@ -52,18 +52,47 @@ class CarriedClasses:
         return cls(len(position), *(value[order] for value in values))
 
     def carry(self, code: int) -> NDArray[np.bool_]:
-        """Which items carry a class: N bool."""
-        items, codes = self._by_code
-        start, end = np.searchsorted(codes, (code, code + 1))
-        result = np.zeros(self.count, np.bool_)
-        result[items[start:end]] = True
-        return result
+        """Which items carry a class: N bool, not to be written to."""
+        if code not in self._masks:
+            mask = np.zeros(self.count, np.bool_)
+            mask[self._by_code[0][self._rows(code)]] = True
+            self._masks[code] = mask
+        return self._masks[code]
+
+    def number(self, code: int) -> int:
+        """How many items carry a class."""
+        rows = self._rows(code)
+        return int(rows.stop - rows.start)
+
+    def _rows(self, code: int) -> slice:
+        """Of a class in what is sorted by code."""
+        return slice(*np.searchsorted(self._by_code[1], (code, code + 1)).tolist())
+
+    @cached_property
+    def _masks(self) -> dict[int, NDArray[np.bool_]]:
+        return {}
 
     @cached_property
     def _by_code(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Items and codes, sorted by code."""
-        order = np.argsort(self.code, kind="stable")
-        return self.item[order], self.code[order]
+        return self.item[self._order], self.code[self._order]
+
+    @cached_property
+    def _probability_by_code(self) -> NDArray[np.float32]:
+        return self.probability[self._order]
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.argsort(self.code, kind="stable")
+
+    def probabilities(self, code: int, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of w items to carry a class: w; NaN for those that are not predicted to."""
+        rows = self._rows(code)
+        carriers = self._by_code[0][rows]
+        if not len(carriers):
+            return np.full(len(items), np.nan, np.float32)
+        place = np.minimum(np.searchsorted(carriers, items), len(carriers) - 1)
+        return np.where(carriers[place] == items, self._probability_by_code[rows][place], np.float32(np.nan))
 
     def of(self, item: int) -> dict[int, float]:
         """One item's classes (codes) with their probabilities."""

@@ -19,6 +19,7 @@ from model.checkpoint import Checkpoint
 from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
+from .columns import Precision
 from .description import describe_items
 from .explanation import Explanation, changed_classes, explain_item
 from .filters import Filter, check_filter
@@ -34,7 +35,8 @@ from .ranking import rank
 from .reader import Reader
 from .request import SearchRequest
 from .result import Item, SearchResult
-from .scoring import promising, score, tiers, upper_tiers
+from .scoring import estimate, promising, score
+from .shelves import fill
 from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
@@ -129,7 +131,7 @@ class Engine:
             RequestError: the filter cannot be answered.
         """
         checked = None if filter_ is None else check_filter(filter_, self.scope.metadata, self.limits)
-        allowed = self._candidates.allowed(checked, (), None)
+        allowed = np.flatnonzero(self._candidates.allowed(checked, (), None))
         part = allowed[np.argsort(self._candidates.id_ranks[allowed])][offset : offset + count]
         return describe_items(
             self.reader, self._candidates, self._candidates.item_ids(part), thumbnails=thumbnails
@@ -174,40 +176,39 @@ class Engine:
         with stage("query"):
             query = self._source.vectors(plan)
         with stage("candidates"):
-            allowed, end = self._allowed(plan), plan.offset + plan.page_size
-            codes = None if plan.group_by is None else self._candidates.groups(plan.group_by)[allowed]
-            total, groups = len(allowed), 0 if codes is None else len(np.unique(codes))
-            tier = tiers(plan, query, self._candidates, allowed)
-            if tier is not None:  # what the page cannot reach need not be scored
-                rows = upper_tiers(tier, end, codes)
-                allowed, codes = allowed[rows], None if codes is None else codes[rows]
+            every, end = self._allowed(plan), plan.offset + plan.page_size
+            total = int(np.count_nonzero(every))
+            group_of = None if plan.group_by is None else self._candidates.groups(plan.group_by)
+            shelves = fill(plan, query, self._candidates, every, group_of)
+            allowed, shelf = shelves.allowed, shelves.number
         with stage("score"):
             if self._estimates_pay(query, len(allowed), end):
-                estimated = score(plan, query, self._candidates, allowed, estimate=True)
-                rows = promising(estimated, end, codes)
-                allowed, codes = allowed[rows], None if codes is None else codes[rows]
+                estimated = estimate(plan, query, self._candidates, allowed, Precision.HALF)
+                rows = promising(estimated, shelf, end, None if group_of is None else group_of[allowed])
+                allowed, shelf = allowed[rows], shelf[rows]
             scores = score(plan, query, self._candidates, allowed)
         with stage("rank"):
 
             def best(limit: int) -> NDArray[np.int64]:
                 ids = self._candidates.id_ranks[allowed]
-                return rank(scores.tier, scores.similarity, ids, secondary=scores.secondary, limit=limit)
+                return rank(shelf, scores.similarity, ids, secondary=scores.secondary, limit=limit)
 
-            order = best(end) if codes is None else best_of_groups(best, codes, end)
+            order = best(end) if group_of is None else best_of_groups(best, group_of[allowed], end)
         with stage("explain"):
             page, first = order[plan.offset :], plan.offset + 1
             hits = make_hits(plan, query, self._candidates, allowed, scores, page, first)
-        more = end < (total if codes is None else groups)
+        groups = 0 if group_of is None else len(np.unique(group_of[every]))
+        more = end < (total if group_of is None else groups)
         return SearchResult(
             hits=hits,
             total_candidates=total,
-            exact=True,
+            exact=shelves.exact,
             snapshot_id=plan.snapshot_id,
             model=self.checkpoint.digest,
             timings=seconds,
             next_page_token=self._tokens.issue(PageToken(plan.snapshot_id, plan.digest, end)) if more else "",
             total_groups=groups,
-            plan=str(plan),
+            plan="\n".join([str(plan), *(f"  {one}" for one in shelves.shelves)]),
         )
 
     def explain(self, request: SearchRequest, item_id: str = "") -> Explanation:
@@ -232,15 +233,14 @@ class Engine:
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:
             return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
-        allowed, position = self._allowed(plan), self._candidates.find(read_item_id(item_id, self.limits, "item_id"))
+        every, position = self._allowed(plan), self._candidates.find(read_item_id(item_id, self.limits, "item_id"))
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")
-        row = int(np.searchsorted(allowed, position))
-        if row == len(allowed) or allowed[row] != position:
+        if not every[position]:
             message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
             raise RequestError("NOT_A_CANDIDATE", message, "item_id")
-        hit, parts = explain_item(plan, query, self._candidates, allowed, row)
+        hit, parts = explain_item(plan, query, self._candidates, np.flatnonzero(every), position)
         return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
 
     def _estimates_pay(self, query: QueryVectors, candidates: int, places: int) -> bool:
@@ -249,8 +249,8 @@ class Engine:
             return False
         return self._candidates.in_memory(query.attributes, query.classes, query.merged is not None)
 
-    def _allowed(self, plan: Plan) -> NDArray[np.int64]:
-        """Positions of the plan's candidates."""
+    def _allowed(self, plan: Plan) -> NDArray[np.bool_]:
+        """Which items are the plan's candidates: N."""
         leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
         excluded = [index for condition in plan.conditions for index in condition.excluded]
         return self._candidates.allowed(plan.filter, excluded, leave_out)

@@ -94,12 +94,12 @@ def changed_classes(query: QueryVectors, taxonomy: Taxonomy) -> dict[str, tuple[
 
 
 def explain_item(
-    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], row: int
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], position: int
 ) -> tuple[Hit, tuple[AttributeExplanation, ...]]:
-    """The candidate at a row of `allowed`, ranked among all of them, and the parts of its score."""
+    """The candidate at a position, ranked among all those at the positions `allowed`, and the parts of its score."""
     scores, ids = score(plan, query, candidates, allowed), candidates.id_ranks[allowed]
     order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
-    place = int(np.flatnonzero(order == row)[0])
+    place = int(np.flatnonzero(allowed[order] == position)[0])
     (hit,) = make_hits(plan, query, candidates, allowed, scores, order[place : place + 1], place + 1)
     return hit, _parts(plan, query, hit, candidates)
 

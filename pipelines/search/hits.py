@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .candidates import Candidates
 from .plan import Plan
-from .result import Hit
-from .scoring import Scores, contribution
+from .result import ClassProbability, Contribution, Hit
+from .scoring import Scores
 from .vectors import QueryVectors
 
 
@@ -34,20 +34,42 @@ def make_hits(
         order: rows of the scores, best first.
         first: rank of the first of them.
     """
-    facts = candidates.facts(allowed[order])
+    positions = allowed[order]
+    facts = candidates.facts(positions)
+    tiers = itertools.repeat(0) if scores.tier is None else scores.tier[order].tolist()
+    similarities = scores.similarity[order].tolist()
+    told = [_contributions(n, query, candidates, scores, order, positions) for n in plan.explained]
     return tuple(
-        Hit(
-            rank=place,
-            tier=0 if scores.tier is None else int(scores.tier[row]),
-            score=float(scores.similarity[row]),
-            item_id=item_id,
-            image_uri=image_uri,
-            metadata=metadata,
-            contributions=tuple(
-                contribution(n, query, scores, candidates, int(allowed[row]), row) for n in plan.explained
-            ),
-        )
-        for place, row, (item_id, image_uri, metadata) in zip(
-            itertools.count(first), order.tolist(), facts, strict=False
+        Hit(rank, tier, score, item_id, image_uri, metadata, contributions)
+        for rank, tier, score, (item_id, image_uri, metadata), contributions in zip(
+            itertools.count(first), tiers, similarities, facts, zip(*told, strict=True), strict=False
         )
     )
+
+
+def _contributions(
+    n: int,
+    query: QueryVectors,
+    candidates: Candidates,
+    scores: Scores,
+    order: NDArray[np.int64],
+    positions: NDArray[np.int64],
+) -> list[Contribution]:
+    """What the n-th attribute has to do with each of some candidates, which are rows `order` of the scores."""
+    taxonomy = candidates.taxonomy
+    name = taxonomy.names[n]
+    removed, added = (
+        tuple(taxonomy.class_name(m)[1] for m in indices if taxonomy.attribute_of_class[m] == n)
+        for indices in (query.removed, query.added)
+    )
+    matched: list[tuple[ClassProbability, ...]] = [()] * len(order)
+    for index in query.wanted[n]:
+        label = taxonomy.class_name(index)[1]
+        for place, probability in enumerate(candidates.probabilities(index, positions).tolist()):
+            if probability == probability:  # not NaN: it is carried
+                matched[place] = (*matched[place], ClassProbability(label, probability))
+    by_class = scores.classes[n][order].tolist() if n in scores.classes else itertools.repeat(np.nan)
+    return [
+        Contribution(name, similarity, None if one != one else one, classes, removed, added)
+        for similarity, one, classes in zip(scores.attributes[n][order].tolist(), by_class, matched, strict=False)
+    ]

@@ -1,4 +1,4 @@
-"""Scores of the candidates under a plan (design 5, "what is ranked how"), and what each attribute had to do with one.
+"""Scores of the candidates under a plan (design 5, "what is ranked how"), to be ranked by.
 
 =============================  ==================  ==========================================  ===================
 asked                          tier                similarity                                  then
@@ -21,15 +21,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.taxonomy import Taxonomy
-
 from .candidates import Candidates
+from .columns import ESTIMATE_ERROR, Precision
 from .grouping import best_of_groups
-from .matrices import ESTIMATE_ERROR
 from .plan import Condition, Plan
 from .ranking import condition_keys, mean_similarity, rank
 from .request import Match
-from .result import ClassProbability, Contribution
 from .vectors import QueryVectors
 
 
@@ -52,130 +49,102 @@ class Scores:
     classes: Mapping[int, NDArray[np.float64]]
 
 
-def score(
-    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], *, estimate: bool = False
-) -> Scores:
-    """Scores of the candidates at the positions `allowed`; estimated ones have similarities within `ESTIMATE_ERROR`."""
-    attributes = {
-        n: candidates.attribute_similarity(n, vector, allowed, estimate=estimate)
-        for n, vector in query.attributes.items()
-    }
+def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]) -> Scores:
+    """Scores of the candidates at the positions `allowed`."""
+    attributes = {n: candidates.attribute_similarity(n, query.attributes[n], allowed) for n in query.attributes}
     conditions, classes = plan.ranking, {}
     tier, similarity, secondary = None, None, None
     if conditions:
-        tiers, similarities = [], []
+        keys = []
         for condition in conditions:
-            n = condition.attribute
-            one_tier, one_similarity, carried = _score_condition(
-                condition, query, candidates, allowed, attributes[n], estimate
-            )
-            tiers.append(one_tier)
-            similarities.append(one_similarity)
-            if query.classes:
-                classes[n] = np.where(carried, one_similarity, np.nan)
+            carried, by_class = _by_class(condition, query, candidates, allowed, Precision.EXACT)
+            keys.append(_keys(condition, carried, by_class, attributes[condition.attribute]))
+            if by_class is not None:
+                classes[condition.attribute] = np.where(carried.any(1), keys[-1][1], np.nan)
         weights = [condition.weight for condition in conditions]
-        tier = np.sum(tiers, axis=0)
-        similarity = mean_similarity(similarities, weights)
+        tier = np.sum([one for one, _ in keys], axis=0)
+        similarity = mean_similarity([one for _, one in keys], weights)
         secondary = mean_similarity([attributes[condition.attribute] for condition in conditions], weights)
     if query.merged is not None:
         secondary = similarity
-        similarity = candidates.global_similarity(query.merged, allowed, estimate=estimate).astype(np.float64)
+        similarity = candidates.global_similarity(query.merged, allowed).astype(np.float64)
     if similarity is None:
         similarity = mean_similarity([attributes[n] for n in sorted(attributes)])
     return Scores(tier, similarity, secondary, attributes, classes)
 
 
-def tiers(
-    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]
-) -> NDArray[np.int64] | None:
-    """The tier of each candidate, n, for which no embedding is looked at; None = all are in one."""
+def estimate(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], precision: Precision
+) -> NDArray[np.float64]:
+    """The similarities of `Scores`, computed with less precision, and nothing besides: n."""
+    if query.merged is not None:
+        return candidates.global_similarity(query.merged, allowed, precision).astype(np.float64)
     if not plan.ranking:
-        return None
-    total = np.zeros(len(allowed), np.int64)
+        return mean_similarity(
+            [candidates.attribute_similarity(n, query.attributes[n], allowed, precision) for n in query.attributes]
+        )
+    similarities = []
     for condition in plan.ranking:
-        number = np.zeros(len(allowed), np.int64)
-        for index in query.wanted[condition.attribute]:
-            number += candidates.carry(index)[allowed]
-        total += number if condition.match is Match.ALL else np.minimum(number, 1)
-    return total
+        n = condition.attribute
+        carried, by_class = _by_class(condition, query, candidates, allowed, precision)
+        lacking = np.ones(len(allowed), np.bool_) if by_class is None else ~carried.any(1)
+        similarity = np.zeros(len(allowed), np.float32)
+        if lacking.any():
+            similarity[lacking] = candidates.attribute_similarity(n, query.attributes[n], allowed[lacking], precision)
+        similarities.append(_keys(condition, carried, by_class, similarity)[1])
+    return mean_similarity(similarities, [condition.weight for condition in plan.ranking])
 
 
-def upper_tiers(tier: NDArray[np.int64], limit: int, codes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Rows of the highest tiers that hold the first `limit` places, whatever the similarities: ascending.
-
-    Args:
-        tier: n.
-        limit: places; with `codes`, of different groups.
-        codes: n, the candidates' groups.
-    """
-    for least in np.flatnonzero(np.bincount(tier, minlength=1))[::-1]:
-        rows = np.flatnonzero(tier >= least)
-        if (len(rows) if codes is None else len(np.unique(codes[rows]))) >= limit:
-            return rows
-    return np.arange(len(tier))
-
-
-def promising(scores: Scores, limit: int, codes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+def promising(
+    estimated: NDArray[np.float64],
+    shelf: NDArray[np.int64],
+    limit: int,
+    codes: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
     """Rows, ascending, among which the first `limit` places are, whatever the estimates' errors.
 
     Args:
-        scores: estimated, of n candidates.
+        estimated: similarities of n candidates, within `ESTIMATE_ERROR`.
+        shelf: n, higher is better; similarities are compared within one only.
         limit: places; with `codes`, of different groups.
         codes: n, the candidates' groups.
     """
-    places = np.arange(len(scores.similarity))
+    places = np.arange(len(shelf))
 
     def best(count: int) -> NDArray[np.int64]:
-        return rank(scores.tier, scores.similarity, places, limit=count)
+        return rank(shelf, estimated, places, limit=count)
 
     order = best(limit) if codes is None else best_of_groups(best, codes, limit)
     if len(order) < limit:
         return places
     last = order[-1]
     # So many have at least this similarity less an error, and whoever has less than that less an error is below them.
-    close = scores.similarity >= scores.similarity[last] - 2 * ESTIMATE_ERROR
-    if scores.tier is not None:
-        close = (scores.tier > scores.tier[last]) | (close & (scores.tier == scores.tier[last]))
-    return np.flatnonzero(close)
+    close = estimated >= estimated[last] - 2 * ESTIMATE_ERROR
+    return np.flatnonzero((shelf > shelf[last]) | (close & (shelf == shelf[last])))
 
 
-def contribution(
-    n: int, query: QueryVectors, scores: Scores, candidates: Candidates, position: int, row: int
-) -> Contribution:
-    """What the n-th attribute has to do with the candidate at `position`, which is row `row` of the scores."""
-    taxonomy, carried = candidates.taxonomy, candidates.carried_by(n, position)
-    matched = ((index, carried[index]) for index in query.wanted[n] if index in carried)
-    by_class = float(scores.classes[n][row]) if n in scores.classes else np.nan
-    return Contribution(
-        attribute=taxonomy.names[n],
-        similarity=float(scores.attributes[n][row]),
-        class_similarity=None if np.isnan(by_class) else by_class,
-        matched=tuple(ClassProbability(taxonomy.class_name(index)[1], probability) for index, probability in matched),
-        removed=_names(query.removed, n, taxonomy),
-        added=_names(query.added, n, taxonomy),
-    )
-
-
-def _score_condition(
+def _by_class(
     condition: Condition,
     query: QueryVectors,
     candidates: Candidates,
     allowed: NDArray[np.int64],
-    attribute_similarity: NDArray[np.float32],
-    estimate: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Tier, similarity, and whether any wanted class is carried."""
+    precision: Precision,
+) -> tuple[NDArray[np.bool_], NDArray[np.float32] | None]:
+    """Of n candidates and a condition's k classes: whether they are carried, n×k, and the similarities, if any, n×k."""
     wanted = query.wanted[condition.attribute]
     carried = np.zeros((len(allowed), len(wanted)), np.bool_)
     by_class = np.zeros((len(allowed), len(wanted)), np.float32) if query.classes else None
     for k, index in enumerate(wanted):
         carried[:, k] = candidates.carry(index)[allowed]
         if by_class is not None:
-            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed, estimate=estimate)
-    count = condition.match is Match.ALL
-    tier, similarity = condition_keys(carried, by_class, attribute_similarity, count=count)
-    return tier, similarity, tier > 0
+            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed, precision)
+    return carried, by_class
 
 
-def _names(indices: tuple[int, ...], n: int, taxonomy: Taxonomy) -> tuple[str, ...]:
-    return tuple(taxonomy.class_name(index)[1] for index in indices if taxonomy.attribute_of_class[index] == n)
+def _keys(
+    condition: Condition,
+    carried: NDArray[np.bool_],
+    by_class: NDArray[np.float32] | None,
+    attribute_similarity: NDArray[np.float32],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return condition_keys(carried, by_class, attribute_similarity, count=condition.match is Match.ALL)

@@ -140,7 +140,7 @@ class QuerySource:
                 carried[index], probabilities[index] = True, probability
         if self.has_classes:
             for condition in plan.ranking:
-                classes |= self.candidates.class_embeddings(condition.attribute, item_id)
+                classes |= self.candidates.class_embeddings(condition.attribute, item_id, condition.classes)
         return QueryDuet(attributes, carried, probabilities, classes)
 
     def _change(self, duet: QueryDuet, plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.bool_], Vector]:

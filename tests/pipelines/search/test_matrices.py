@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import StoreError
-from pipelines.search.matrices import ESTIMATE_ERROR, EmbeddingColumn, Matrix, MatrixCache, embeddings
+from pipelines.search.columns import ESTIMATE_ERROR, EmbeddingColumn, Precision, embeddings
+from pipelines.search.matrices import Matrix, MatrixCache
 
 EMPTY = Matrix(np.empty(0, np.int64), np.empty((0, 1), np.float16))
 
@@ -71,8 +72,8 @@ def test_estimates_are_within_their_error(width: int, kind: str) -> None:
     query = rows[0].astype(np.float32) + 0.1 * rng.standard_normal(width).astype(np.float32) / width**0.5
     query /= np.linalg.norm(query)
     columns, every = column(rows, 100, MatrixCache(10**9)), np.arange(2000)
-    exact, estimate = columns.similarities(query, every), columns.similarities(query, every, estimate=True)
-    worst = float(np.abs(exact - estimate).max())
+    exact = columns.similarities(query, every)
+    worst = float(np.abs(exact - columns.similarities(query, every, Precision.HALF)).max())
     assert worst <= ESTIMATE_ERROR
     assert worst > 0 or width == 1  # they are estimates
 

@@ -1,0 +1,171 @@
+"""Which candidates a page needs: in shelves, all of one before all of the next, and none that the page cannot reach.
+
+A tier with many candidates makes two shelves: the `SHORTLIST` nearest to the query, as far as partitions and sketches
+of the embeddings say (`pipelines.search.partitions`), and the rest. So a search compares what is near, is never short,
+and its pages fit each other, as a shelf depends on the query and the tier alone and not on the page. What is
+approximate is that a candidate that was not thought near stands behind worse ones of its tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidates import Candidates, Space
+from .columns import Precision
+from .partitions import SHORTLIST
+from .plan import Plan
+from .query import Vector
+from .request import Match
+from .scoring import estimate
+from .vectors import QueryVectors
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Candidates that all come before those of the next shelf.
+
+    Args:
+        tier: of all of them.
+        positions: n.
+        of: candidates of the tier.
+        near: whether they are those near the query.
+    """
+
+    tier: int
+    positions: NDArray[np.int64]
+    of: int
+    near: bool = False
+
+    def __str__(self) -> str:
+        """For the plan."""
+        if self.near:
+            return f"tier {self.tier}: the {len(self.positions):,} of {self.of:,} that are near by their sketches"
+        if len(self.positions) < self.of:
+            return f"tier {self.tier}: the other {len(self.positions):,} of {self.of:,}"
+        return f"tier {self.tier}: all {self.of:,}"
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """As many shelves as a page needs.
+
+    Args:
+        shelves: the best first.
+        allowed: n, the positions of their candidates.
+        number: n, of each candidate's shelf: higher is better.
+    """
+
+    shelves: tuple[Shelf, ...]
+    allowed: NDArray[np.int64]
+    number: NDArray[np.int64]
+
+    @property
+    def exact(self) -> bool:
+        """Whether no candidate was passed over."""
+        return not any(shelf.near for shelf in self.shelves)
+
+
+def fill(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_], codes: NDArray[np.int64] | None
+) -> Shelves:
+    """The shelves that hold the places up to the end of the plan's page, whatever the similarities.
+
+    Args:
+        plan: that is carried out.
+        query: of the plan.
+        candidates: N items of the snapshot.
+        allowed: N, which of them may be found.
+        codes: N, the group of each: then places are of different groups.
+    """
+    end, shelves, places = plan.offset + plan.page_size, list[Shelf](), 0
+    for shelf in _shelves(plan, query, candidates, allowed):
+        shelves.append(shelf)
+        places += len(shelf.positions)
+        if codes is not None:
+            places = len(np.unique(codes[np.concatenate([one.positions for one in shelves])]))
+        if places >= end:
+            break
+    numbers = [np.full(len(shelf.positions), -n, np.int64) for n, shelf in enumerate(shelves)]
+    return Shelves(
+        tuple(shelves),
+        np.concatenate([np.empty(0, np.int64), *(shelf.positions for shelf in shelves)]),
+        np.concatenate([np.empty(0, np.int64), *numbers]),
+    )
+
+
+def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_]) -> Iterator[Shelf]:
+    for tier, members in _tiers(plan, query, candidates, allowed):
+        count = int(np.count_nonzero(members))
+        near = (
+            None if plan.exact or count < candidates.partition_from else _near(plan, query, candidates, members, tier)
+        )
+        if near is None:
+            yield Shelf(tier, np.flatnonzero(members), count)
+            continue
+        yield Shelf(tier, near, count, near=True)
+        rest = members.copy()
+        rest[near] = False
+        yield Shelf(tier, np.flatnonzero(rest), count)
+
+
+def _tiers(
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_]
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """The tiers that have candidates, the highest first, and which items are in them: N. No embedding is looked at."""
+    if not plan.ranking:
+        yield 0, allowed
+        return
+    total = np.zeros(len(candidates), np.int16)
+    for condition in plan.ranking:
+        carried = [candidates.carry(index) for index in query.wanted[condition.attribute]]
+        if condition.match is Match.ALL:
+            for one in carried:
+                total += one
+        elif carried:
+            total += np.logical_or.reduce(carried)
+    for tier in range(int(total.max(initial=0)), -1, -1):
+        members = allowed & (total == tier)
+        if members.any():
+            yield tier, members
+
+
+def _near(
+    plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int
+) -> NDArray[np.int64] | None:
+    """Those of a tier near the query in one of the spaces that it is ranked by; None = it is as well to take all."""
+    if not candidates.in_memory(query.attributes, query.classes, query.merged is not None):
+        return None
+    spaces = _spaces(plan, query, tier)
+    # By the sketches of one space at once; of several spaces the sum counts, of all those that are near in any.
+    parts = [candidates.near(space, vector, members, SHORTLIST, shortlist=len(spaces) == 1) for space, vector in spaces]
+    found = [part for part in parts if part is not None]
+    assert len(found) == len(parts), "all fit into memory"
+    near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
+    if not SHORTLIST <= len(near) <= np.count_nonzero(members) // 2:
+        return None
+    if len(near) > SHORTLIST:
+        similarity = estimate(plan, query, candidates, near, Precision.SKETCH)
+        near = near[np.argpartition(-similarity, SHORTLIST - 1)[:SHORTLIST]]
+    return near
+
+
+def _spaces(plan: Plan, query: QueryVectors, tier: int) -> list[tuple[Space, Vector]]:
+    """What a tier is ranked by."""
+    if query.merged is not None:
+        return [(("global", 0), query.merged)]
+    if not plan.ranking:
+        return [(("attribute", n), vector) for n, vector in query.attributes.items()]
+    wanted = {condition.attribute: query.wanted[condition.attribute] for condition in plan.ranking}
+    classes = [index for indices in wanted.values() for index in indices] if query.classes and tier else []
+    most = sum(
+        len(wanted[one.attribute]) if one.match is Match.ALL else min(1, len(wanted[one.attribute]))
+        for one in plan.ranking
+    )
+    # By attribute where an item carries no wanted class; one of the highest tier carries one of each that has any.
+    lacking = [n for n in wanted if not (classes and wanted[n] and tier == most)]
+    result: list[tuple[Space, Vector]] = [(("attribute", n), query.attributes[n]) for n in lacking]
+    return result + [(("class", index), query.classes[index]) for index in classes]
