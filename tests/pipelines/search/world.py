@@ -222,7 +222,7 @@ class MemoryReader:
                     "probabilities": world.probabilities[i, carried],
                 }
             )
-        return self._shuffled(rows, attribute_schema(WIDTH), n)
+        return self._shuffled(rows, attribute_schema(world.view.width), n)
 
     def _classes(self, n: int) -> pa.Table:
         rows = [
@@ -235,7 +235,7 @@ class MemoryReader:
             for (i, m), vector in self._world.classes.items()
             if TAXONOMY.attribute_of_class[m] == n
         ]
-        return self._shuffled(rows, class_schema(WIDTH), 10 + n)
+        return self._shuffled(rows, class_schema(self._world.view.class_width), 10 + n)
 
     def _global(self) -> pa.Table:
         rows = [{"item_id": i, "embedding": v} for i, v in zip(self._world.ids, self._world.merged, strict=True)]
@@ -256,7 +256,8 @@ class MemoryReader:
                     "count": 3,
                 }
             )
-        return pa.Table.from_pylist(rows, schema=prototypes_schema(WIDTH, self._world.view.class_width))
+        view = self._world.view
+        return pa.Table.from_pylist(rows, schema=prototypes_schema(view.width, view.class_width))
 
 
 class _Dataset:

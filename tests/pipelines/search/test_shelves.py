@@ -1,0 +1,141 @@
+"""Searches by partitions: near the exact answer, never short, and with pages that fit each other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipelines.search.engine import Engine
+from pipelines.search.filters import AllOf, Comparison, Operator
+from pipelines.search.matrices import MatrixCache
+from pipelines.search.request import AttributeCondition, Match, SearchRequest
+
+from .world import TAXONOMY, World, make_world
+
+COUNT, WIDTH = 6000, 64
+LARGE = [
+    pytest.param((), id="alike"),
+    pytest.param((AttributeCondition("collar"),), id="as the query"),
+    pytest.param((AttributeCondition("colour", ("red",)),), id="a class"),
+    pytest.param((AttributeCondition("pattern", ("print", "tribal")),), id="two classes"),
+    pytest.param((AttributeCondition("pattern", ("print", "tribal"), Match.ANY),), id="one of two classes"),
+    pytest.param(
+        (AttributeCondition("pattern", ("print",)), AttributeCondition("colour", ("black",), weight=2.0)),
+        id="two conditions",
+    ),
+    pytest.param((AttributeCondition("colour", excluded_classes=("red",)),), id="all but a class"),
+]
+
+
+def wide(world: World) -> World:
+    """With embeddings that are like a real encoder's: on a bent surface of few dimensions."""
+    dice = np.random.default_rng(7)
+    bend, spread = dice.standard_normal((10, 30)), dice.standard_normal((30, WIDTH))
+    hidden = dice.standard_normal((len(world.ids), 10))
+
+    def embedded(own: int) -> np.ndarray:
+        """Of all items in one space: what items share in all of them, and something of their own."""
+        turned = np.random.default_rng(own).standard_normal((10, 10)) / 3 + np.eye(10)
+        vectors = np.tanh((hidden + 0.3 * dice.standard_normal(hidden.shape)) @ turned @ bend / 3) @ spread
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+    by_class = [embedded(10 + m) for m in range(TAXONOMY.class_count)]
+    return replace(
+        world,
+        attributes=np.stack([embedded(n) for n in range(len(TAXONOMY.names))], 1),
+        classes={(i, m): by_class[m][i] for i, m in world.classes},
+        prototypes=np.stack([one[:50].mean(0) for one in by_class]).astype(np.float32),
+        class_prototypes=np.stack([one[:50].mean(0) for one in by_class]).astype(np.float32),
+        view=replace(world.view, width=WIDTH, class_width=WIDTH),
+    )
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return wide(make_world(3, COUNT))
+
+
+@pytest.fixture(scope="module")
+def engine(world: World) -> Engine:
+    return Engine(world.reader(1000), world.checkpoint, cache=MatrixCache(10**9, partition_from=800))
+
+
+@pytest.mark.parametrize("conditions", LARGE)
+def test_most_of_the_exact_page_is_found(
+    engine: Engine, world: World, conditions: tuple[AttributeCondition, ...]
+) -> None:
+    recalls, used = [], 0
+    for item in range(25):
+        request = SearchRequest(item_id=world.ids[item], attributes=conditions, page_size=100)
+        found, exact = engine.search(request), engine.search(replace(request, exact=True))
+        assert exact.exact and found.total_candidates == exact.total_candidates and len(found.hits) == 100
+        used += not found.exact
+        assert ("by their sketches" in found.plan) == (not found.exact)
+        places = [(hit.tier, hit.score) for hit in found.hits]
+        assert places == sorted(places, reverse=True)
+        same = {hit.item_id: hit for hit in exact.hits}
+        for hit in found.hits:  # what is found is told about alike
+            if hit.item_id in same:
+                assert replace(hit, rank=0) == replace(same[hit.item_id], rank=0)
+        assert Counter(tier for tier, _ in places) == Counter(hit.tier for hit in exact.hits)
+        recalls.append(len(same.keys() & {hit.item_id for hit in found.hits}) / 100)
+    two = conditions and len(conditions[0].classes) == 2 and conditions[0].match is Match.ALL
+    assert used > 0 or two, "partitions were never used"  # few items carry two classes
+    assert np.mean(recalls) >= 0.95
+
+
+@pytest.mark.parametrize("conditions", [LARGE[0], LARGE[2], LARGE[3]])
+def test_pages_fit_each_other(engine: Engine, world: World, conditions: tuple[AttributeCondition, ...]) -> None:
+    request = SearchRequest(item_id=world.ids[0], attributes=conditions, page_size=1000)
+    every, token, sizes = [], "", [10, 300, 90, 250, 1000]
+    while True:
+        page = engine.search(replace(request, page_size=sizes[len(every) % 5], page_token=token))
+        every += page.hits
+        token = page.next_page_token
+        if not token:
+            break
+    assert [hit.rank for hit in every] == list(range(1, COUNT))
+    assert {hit.item_id for hit in every} == {*world.ids} - {world.ids[0]}
+    tiers = [hit.tier for hit in every]
+    assert tiers == sorted(tiers, reverse=True)
+    assert engine.search(request).hits == tuple(every[:1000])
+
+
+def test_groups_are_never_short(engine: Engine, world: World) -> None:
+    for item in range(5):
+        request = SearchRequest(item_id=world.ids[item], group_by="brand", page_size=1000)
+        found, exact = engine.search(request), engine.search(replace(request, exact=True))
+        assert len(found.hits) == len(exact.hits) == 1000 < found.total_groups  # a missing brand is like no other
+        assert len({hit.item_id for hit in found.hits}) == len(found.hits)
+
+
+def test_few_candidates_are_all_compared(engine: Engine, world: World) -> None:
+    few = AllOf((Comparison("price", Operator.EQUAL, 8), Comparison("brand", Operator.EQUAL, "Acme")))
+    many = Comparison("price", Operator.NOT_EQUAL, 8)
+    for filter_, compared in ((few, True), (many, False)):
+        request = SearchRequest(item_id=world.ids[1], filter=filter_, page_size=200)
+        found, truth = engine.search(request), engine.search(replace(request, exact=True))
+        assert found.exact == compared == (found.total_candidates < 800)
+        missed = {hit.item_id for hit in truth.hits} - {hit.item_id for hit in found.hits}
+        assert len(found.hits) == 200 and len(missed) <= (0 if compared else 10)
+
+
+def test_what_does_not_fit_into_memory_is_all_compared(world: World) -> None:
+    engine = Engine(world.reader(1000), world.checkpoint, cache=MatrixCache(0, partition_from=800))
+    request = SearchRequest(item_id=world.ids[2], page_size=50)
+    assert engine.search(request).exact
+
+
+def test_another_snapshot_learns_from_the_one_before(world: World) -> None:
+    cache = MatrixCache(10**9, partition_from=800)
+    first = Engine(world.reader(1000), world.checkpoint, cache=cache)
+    request = SearchRequest(item_id=world.ids[2], page_size=50)
+    hits = first.search(request).hits
+    later = replace(world, view=replace(world.view, snapshot_id="s00000002"))
+    second = Engine(later.reader(900), world.checkpoint, cache=cache)
+    second.warm(first)
+    found = second.search(request)
+    assert not found.exact and found.hits == hits
