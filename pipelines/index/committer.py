@@ -8,7 +8,7 @@ chunks of that commit are still pending by the ledger, so the next run embeds th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import lance
@@ -22,6 +22,7 @@ from .generation import Generation
 from .lease import Lease
 from .naming import DEAD_LETTERS, ITEMS
 from .receipt import DeadLetter, Receipt
+from .requests import Request, Requests
 from .schema import DEAD_LETTERS_SCHEMA, is_one_of
 from .sentinel import IS_SENTINEL, mark_sequence, new_mark, read_mark, sentinel_row
 from .store import Index
@@ -57,6 +58,7 @@ class Committer:
         if lease.predecessor == "silent":
             # It may wake up in the middle of a commit: with every sentinel written anew, nothing of it comes through.
             beside(lambda table: self._commit_table(table, [], [], self.mark), generation.committed_tables)
+        Requests(index).settle(generation.name, self.mark)  # before the mark is another one
         # What was committed since the last snapshot; None = unknown: a run was killed, or there is no snapshot yet.
         self.changed: set[str] | None = set() if self._is_published() else None
         self.pins: frozenset[str] = frozenset()
@@ -71,11 +73,15 @@ class Committer:
         """The tables as last committed."""
         return dict(self._datasets)
 
-    def commit(self, receipts: Sequence[Receipt]) -> None:
+    def commit(
+        self, receipts: Sequence[Receipt], request: Request | None = None, counts: Mapping[str, int] | None = None
+    ) -> None:
         """Commit receipts: in every table old rows of their ids go and new ones come, at once.
 
         Args:
             receipts: no id in two of them.
+            request: that this commit is the whole of; None = none, or not only this commit.
+            counts: that are written down with it.
 
         Raises:
             StoreError: another process has taken over, or changed the tables; or an id begins with a control character.
@@ -103,6 +109,8 @@ class Committer:
                 new += self._dead_letters([letter for receipt in receipts for letter in receipt.dead_letters])
             self._commit_table(table, gone[table], new, mark)
 
+        if request is not None:
+            Requests(self.index).begin(request, self.generation.name, mark, counts)
         # Beside each other, since each is mostly waiting for the store; ``items``, which decides, when all are through.
         beside(commit_table, self.generation.committed_tables[:-1])
         commit_table(ITEMS)

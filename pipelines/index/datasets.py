@@ -61,7 +61,7 @@ def create_dataset(uri: str, rows: pa.Table) -> None:
     try:
         lance.write_dataset(rows, uri, mode="create")
     except OSError as error:
-        if "already exists" not in str(error):  # else another process was faster
+        if not dataset_exists(uri):  # else another process was faster
             raise StoreError(f"{uri} cannot be written: {_first_line(error)}") from error
 
 

@@ -14,16 +14,27 @@ from .committer import Committer
 from .datasets import delete_rows, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
+from .naming import ITEMS
 from .publish import PublishSettings, publish
 from .reader_lease import leased_snapshots
+from .requests import Request, Requests
 from .retention import take_off_the_list
 from .sentinel import read_mark
 from .snapshot import Snapshot
 from .store import Index
 
 
-def publish_generation(index: Index, lease: Lease, name: str, settings: PublishSettings | None = None) -> Snapshot:
+def publish_generation(
+    index: Index, lease: Lease, name: str, settings: PublishSettings | None = None, request: Request | None = None
+) -> Snapshot:
     """Publish what is committed of a generation, whichever is served now: one row, which readers follow.
+
+    Args:
+        index: of the generation.
+        lease: held.
+        name: of the generation.
+        settings: of upkeep, gate and retention.
+        request: that asks for it, which is written down before.
 
     Raises:
         StoreError: there is no such generation, nothing is in it, or the gate refuses.
@@ -32,11 +43,17 @@ def publish_generation(index: Index, lease: Lease, name: str, settings: PublishS
     if not committer.sequence:
         raise StoreError(f"generation {name} of {index.uri} is empty: `duet ingest --generation new` fills it")
     last = index.latest(generation=name)
+    if request is not None:
+        Requests(index).begin(request, name, committer.mark)
     return publish(committer, None if last is None else last.checkpoint_uri, settings=settings)
 
 
 def roll_back(
-    index: Index, lease: Lease, snapshot_id: str | None = None, settings: PublishSettings | None = None
+    index: Index,
+    lease: Lease,
+    snapshot_id: str | None = None,
+    settings: PublishSettings | None = None,
+    request: Request | None = None,
 ) -> Snapshot:
     """Serve an earlier snapshot again, and go on from there: what its generation got since is undone.
 
@@ -48,6 +65,7 @@ def roll_back(
         lease: held.
         snapshot_id: None = the one before the published one.
         settings: of upkeep, gate and retention; any number of items may go.
+        request: that asks for it, which is written down before.
 
     Raises:
         StoreError: there is no such snapshot any more, or none before the published one.
@@ -64,7 +82,10 @@ def roll_back(
     datasets = {
         table: index.dataset(table, generation.name, target.versions[table]) for table in generation.committed_tables
     }
-    if {read_mark(dataset) for dataset in datasets.values()} != {committer.mark}:
+    marks = {read_mark(dataset) for dataset in datasets.values()}
+    if request is not None:
+        Requests(index).begin(request, generation.name, read_mark(datasets[ITEMS]) or "")
+    if marks != {committer.mark}:
         # ``items`` last: until then a run that is killed here is repaired to where it began (`Committer`).
         for dataset in datasets.values():
             lease.check()

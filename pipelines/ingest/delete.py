@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import lance
@@ -15,6 +16,7 @@ from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
+from pipelines.index.requests import Request
 from pipelines.index.schema import is_one_of
 from pipelines.index.store import Index
 
@@ -24,8 +26,13 @@ from .summary import IngestSummary
 _ROWS = 8192
 
 
-def run_delete(settings: IngestSettings) -> IngestSummary:
+def run_delete(settings: IngestSettings, lease: Lease | None = None, request: Request | None = None) -> IngestSummary:
     """Delete, and publish the generation that is published now.
+
+    Args:
+        settings: of the run.
+        lease: of the index, if it is held already.
+        request: that asks for it, of at most `_ROWS` items: it is written down with its commit.
 
     Raises:
         ManifestError, StoreError: the manifest or the index cannot be used.
@@ -37,8 +44,12 @@ def run_delete(settings: IngestSettings) -> IngestSummary:
         datasets = [index.dataset(ITEMS, generation.name) for generation in index.generations()]
         deleted = _count(manifest, lambda ids: set().union(*(_present(dataset, ids) for dataset in datasets)))
         return IngestSummary(index.uri, deleted=deleted[0], absent=deleted[1], dry_run=True)
-    with Lease(index.uri) as lease:
-        committers = [Committer(index, generation, lease) for generation in index.generations()]
+    assert request is None or manifest.count() <= _ROWS, "a request is one commit"
+    with Lease(index.uri) if lease is None else nullcontext(lease) as held:
+        latest = index.latest()
+        committers = [Committer(index, generation, held) for generation in index.generations()]
+        # The served one last: its commit says that the request was done, in all of them.
+        committers.sort(key=lambda committer: latest is not None and committer.generation.name == latest.generation)
 
         def delete(ids: list[str]) -> set[str]:
             gone: set[str] = set()
@@ -46,16 +57,16 @@ def run_delete(settings: IngestSettings) -> IngestSummary:
                 present = _present(committer.datasets[ITEMS], ids)
                 # Also of items that were never indexed, so that their pictures are tried again.
                 refused = _present(committer.datasets[DEAD_LETTERS], ids)
-                if present or refused:
-                    committer.commit([Receipt(committer.sequence + 1, replaced=tuple(sorted(present | refused)))])
                 gone |= present
+                if present or refused:
+                    receipt = Receipt(committer.sequence + 1, replaced=tuple(sorted(present | refused)))
+                    counts = {"deleted": len(gone), "absent": len(ids) - len(gone)}
+                    committer.commit([receipt], request if committer is committers[-1] else None, counts)
             return gone
 
         deleted = _count(manifest, delete)
-        latest = index.latest()
-        for committer in committers:
-            if latest is not None and committer.generation.name == latest.generation:
-                latest = publish(committer, latest.checkpoint_uri, fresh_at=started, settings=settings.publishing)
+        if latest is not None:
+            latest = publish(committers[-1], latest.checkpoint_uri, fresh_at=started, settings=settings.publishing)
         return IngestSummary(
             index.uri,
             deleted=deleted[0],

@@ -22,6 +22,7 @@ from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
+from pipelines.index.requests import Request
 from pipelines.index.retention import clean, remove_orphans
 from pipelines.index.store import Index, index_uri
 from pipelines.index.upkeep import maintain
@@ -42,11 +43,17 @@ from .targets import Target, choose_targets
 _LEAST_FAILURES = 20  # refusals from which on their share counts
 
 
-def run_ingest(settings: IngestSettings) -> IngestSummary:
+def run_ingest(settings: IngestSettings, lease: Lease | None = None, request: Request | None = None) -> IngestSummary:
     """Bring the index up to the manifest and publish it.
 
     Killed at any time and run again, it finishes what it began: nothing is lost, nothing comes twice, and what was
     committed is not encoded again.
+
+    Args:
+        settings: of the run.
+        lease: of the index, if it is held already.
+        request: that asks for it; all of it is then one commit (`IngestSettings.commit_vectors`, `commit_seconds`),
+            with which the request is written down.
 
     Returns:
         what was done in the generation that is served (or is new), and in those beside it.
@@ -56,7 +63,7 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
     """
     began = datetime.now(UTC)
     if settings.delete:
-        return run_delete(settings)
+        return run_delete(settings, lease, request)
     if settings.dry_run:
         targets = choose_targets(settings)
         return _dry_run(settings, targets[0])
@@ -64,16 +71,27 @@ def run_ingest(settings: IngestSettings) -> IngestSummary:
     manifests = [_open_manifest(settings, target.checkpoint) for target in targets]
     index = Index.create(settings.index)
     small = not settings.gpus and all(manifest.count() <= settings.inline_rows for manifest in manifests)
-    with Lease(index.uri) as lease, _quiet_start(), nullcontext() if small else runtime(settings.ray):
-        first, *beside = [
-            _run_generation(settings, index, lease, target, manifest, began)
-            for target, manifest in zip(targets, manifests, strict=True)
-        ]
+    runs = list(zip(targets, manifests, [request, *[None] * len(targets)], strict=False))
+    if request is not None:
+        runs.reverse()  # the served generation's commit last: it says that the request was done, in all of them
+    with (
+        Lease(index.uri) if lease is None else nullcontext(lease) as held,
+        _quiet_start(),
+        nullcontext() if small else runtime(settings.ray),
+    ):
+        done = [_run_generation(settings, index, held, *run, began) for run in runs]
+    first, *beside = done if request is None else done[::-1]
     return replace(first, beside=tuple(beside))
 
 
 def _run_generation(
-    settings: IngestSettings, index: Index, lease: Lease, target: Target, manifest: Manifest, began: datetime
+    settings: IngestSettings,
+    index: Index,
+    lease: Lease,
+    target: Target,
+    manifest: Manifest,
+    request: Request | None,
+    began: datetime,
 ) -> IngestSummary:
     """Bring one generation up to the manifest; publish it if it is the one that is served, or the first."""
     checkpoint = target.checkpoint
@@ -107,7 +125,7 @@ def _run_generation(
     with progress(f"indexing into {generation.name}", manifest.count()) as advance:
         clock = time.perf_counter()
         receipts = _receipts(settings, pending, plan, checkpoint.preparation)
-        run = _Run(committer, settings, target.folder)
+        run = _Run(committer, settings, target.folder, request)
         run.commit_all(receipts, advance)
         report = run.report
         assert report.balanced, f"{report.seen} rows were read, and became {report.actions.total()} items: {report}"
@@ -168,8 +186,11 @@ class _Run:
         rate: encoded items per second, from the first receipt to the last commit.
     """
 
-    def __init__(self, committer: Committer, settings: IngestSettings, checkpoint_uri: str) -> None:
+    def __init__(
+        self, committer: Committer, settings: IngestSettings, checkpoint_uri: str, request: Request | None = None
+    ) -> None:
         self.report, self.rate = Report(), 0.0
+        self._request = request
         self._committer, self._settings, self._checkpoint_uri = committer, settings, checkpoint_uri
         self._group: list[Receipt] = []
         self._vectors, self._commits, self._last = 0, 0, time.monotonic()
@@ -211,7 +232,8 @@ class _Run:
         self._check_failures()
         if self._group:
             began = time.perf_counter()
-            self._committer.commit(self._group)
+            assert self._request is None or self._commits == 0, "a request is one commit"
+            self._committer.commit(self._group, self._request, self.report.actions)
             self.report.spend("commit", time.perf_counter() - began)
             self._group, self._vectors, self._commits = [], 0, self._commits + 1
             if self._commits % self._settings.publish_commits == 0:

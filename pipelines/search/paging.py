@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pipelines.errors import RequestError
 
 _MAC_BYTES = 16
+_FORM = b"1"  # of what a token carries; tokens outlive the release that issued them
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class PageTokens:
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         # base64 has several spellings of the same bytes: padding, other signs, bits to spare in the last character.
         if not hmac.compare_digest(mac, self._mac(body)) or text != _spell(raw):
-            message = "the page token is damaged, or of another server; ask for the first page again"
+            message = "the page token is damaged, or of another index; ask for the first page again"
             raise RequestError("PAGE_TOKEN_INVALID", message, "page_token")
         return PageToken(**json.loads(body))
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, hashlib.sha256)[:_MAC_BYTES]
+        return hmac.digest(self._key, _FORM + body, hashlib.sha256)[:_MAC_BYTES]
 
 
 def _spell(raw: bytes) -> str:

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from pipelines.errors import RequestError
+from pipelines.index.requests import Request
 from pipelines.index.snapshot import Snapshot
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc
-from pipelines.search.limits import check_count, read_name
+from pipelines.search.limits import Limits, check_count, read_name
 from pipelines.search.paging import PageToken
 from pipelines.search.planner import page_size, read_item_id
 
@@ -21,8 +22,7 @@ from .filter_messages import read_filter
 from .messages import read_item_name, read_snapshot_name, snapshot_name
 from .pictures import Pictures
 from .upsert_stream import read_stream
-from .write_messages import write_deleted, write_upserted
-from .writer import Upserted, Writer
+from .writer import Writer
 
 PUBLISHED = "published"
 _STREAMS = 2  # of items that are read or done at once; what the others send waits at their ends
@@ -120,12 +120,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         """Put the items of a stream in, all together."""
         async with self._streams:
             given = await read_stream(requests, self._engines.of().scope, self._engines.limits, self._pictures)
-
-            def upsert() -> Upserted:
-                return self._writer.upsert(given.items, given.request_id, given.digest)
-
-            done = await self._writes.run(context, lambda _: upsert())
-        return write_upserted(done)
+            return await self._writes.run(context, lambda _: self._writer.upsert(given.items, given.request))
 
     @answered
     async def DeleteItems(
@@ -134,13 +129,11 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         """Take items out."""
         limits = self._engines.limits
         check_count(len(request.item_ids), limits.changed_items, "item_ids")
-        request_id = read_name(request.request_id, limits, "request_id")
+        asks = _read_request(request, limits)
         ids = [read_item_id(text, limits, f"item_ids[{n}]") for n, text in enumerate(request.item_ids)]
         if not ids:
             raise RequestError("ITEMS_REQUIRED", "no items are named", "item_ids")
-        digest = _digest(request)
-        done = await self._writes.run(context, lambda _: self._writer.delete(sorted(set(ids)), request_id, digest))
-        return write_deleted(done)
+        return await self._writes.run(context, lambda _: self._writer.delete(sorted(set(ids)), asks))
 
     @answered
     async def PublishSnapshot(
@@ -148,9 +141,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
     ) -> catalog_pb2.PublishSnapshotResponse:
         """Serve an earlier snapshot again, or publish what is committed."""
         snapshot_id = read_snapshot_name(request.snapshot, "snapshot")
-        request_id, digest = read_name(request.request_id, self._engines.limits, "request_id"), _digest(request)
-        done = await self._writes.run(context, lambda _: self._writer.publish(snapshot_id, request_id, digest))
-        return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(done))
+        asks = _read_request(request, self._engines.limits)
+        return await self._writes.run(context, lambda _: self._writer.publish(snapshot_id, asks))
 
     @answered
     async def GetLimits(self, request: catalog_pb2.GetLimitsRequest, context: Any) -> catalog_pb2.GetLimitsResponse:
@@ -158,10 +150,11 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         return catalog_pb2.GetLimitsResponse(limits=write_limits(self._engines.limits))
 
 
-def _digest(request: Any) -> str:
-    """Of all that a request says but its id; and of its method, since two methods' requests may be the same bytes."""
+def _read_request(request: Any, limits: Limits) -> Request:
+    """The digest is of all that is said but the id; and of the method, since two methods' may be the same bytes."""
     plain = type(request)()
     plain.CopyFrom(request)
     plain.ClearField("request_id")
     kind = request.DESCRIPTOR.full_name.encode()
-    return hashlib.sha256(kind + plain.SerializeToString(deterministic=True)).hexdigest()
+    digest = hashlib.sha256(kind + plain.SerializeToString(deterministic=True)).hexdigest()
+    return Request(read_name(request.request_id, limits, "request_id"), digest)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.errors import CheckpointError, RequestError, StoreError
+from pipelines.index.page_key import page_key
 from pipelines.index.reader_lease import ReaderLease
 from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
@@ -50,7 +50,7 @@ class Engines:
         self.index, self.limits = index, limits
         self._settings, self._observer = settings, observer or Observer()
         self.cache = MatrixCache(settings.cache_bytes)
-        self.tokens = PageTokens(secrets.token_bytes(32))
+        self.tokens = PageTokens(page_key(index.uri))
         self._lock = threading.Lock()  # guards what follows, briefly
         self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
         self._opening = threading.Lock()  # one snapshot is opened at a time

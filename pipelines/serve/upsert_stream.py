@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass
 
 from pipelines.errors import RequestError
+from pipelines.index.requests import Request
 from pipelines.rpc.duet.v1 import catalog_pb2
 from pipelines.search.limits import Limits, read_name
 from pipelines.search.plan import Scope
@@ -23,13 +24,11 @@ class UpsertStream:
 
     Args:
         items: no two of one id.
-        request_id: "" = none.
-        digest: of all that it says of its items.
+        request: whose id may be "": none. Its digest is of all that it says of its items.
     """
 
     items: tuple[UpsertedItem, ...]
-    request_id: str
-    digest: str
+    request: Request
 
 
 async def read_stream(
@@ -63,4 +62,4 @@ async def read_stream(
         digest.update(request.item.SerializeToString(deterministic=True))
     if not items:
         raise RequestError("ITEMS_REQUIRED", "the stream has no items")
-    return UpsertStream(tuple(items.values()), request_id, digest.hexdigest())
+    return UpsertStream(tuple(items.values()), Request(request_id, digest.hexdigest()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import catalog_pb2
 from pipelines.search.limits import Limits, check_count, read_name
@@ -11,7 +13,6 @@ from pipelines.search.planner import lookup, read_item_id
 from .messages import read_value, snapshot_name
 from .pictures import Pictures
 from .upsert import UpsertedItem
-from .writer import Deleted, Upserted
 
 
 def read_upsert(message: catalog_pb2.UpsertItem, scope: Scope, limits: Limits, pictures: Pictures) -> UpsertedItem:
@@ -47,21 +48,29 @@ def read_upsert(message: catalog_pb2.UpsertItem, scope: Scope, limits: Limits, p
     return UpsertedItem(item_id, image, message.image_uri if image is None else None, metadata, labels)
 
 
-def write_upserted(done: Upserted) -> catalog_pb2.UpsertItemsResponse:
-    """What an upsert did, as a message."""
+def write_upserted(
+    counts: Mapping[str, int], letters: Sequence[Mapping[str, str]], snapshot_id: str
+) -> catalog_pb2.UpsertItemsResponse:
+    """What an upsert did, as a message.
+
+    Args:
+        counts: items by what was done with them, as in an `IngestSummary`.
+        letters: dead letters (item_id, code, message) of those that were refused.
+        snapshot_id: the snapshot that holds the others.
+    """
     return catalog_pb2.UpsertItemsResponse(
-        snapshot=snapshot_name(done.snapshot_id),
-        changed_count=done.changed,
-        unchanged_count=done.unchanged,
+        snapshot=snapshot_name(snapshot_id),
+        changed_count=sum(counts.get(name, 0) for name in ("new", "changed", "relabelled")),
+        unchanged_count=counts.get("unchanged", 0),
         refused_items=[
-            catalog_pb2.RefusedItem(item_id=one.item_id, reason=f"IMAGE_{one.code}", message=one.message)
-            for one in done.refused
+            catalog_pb2.RefusedItem(item_id=one["item_id"], reason=f"IMAGE_{one['code']}", message=one["message"])
+            for one in letters
         ],
     )
 
 
-def write_deleted(done: Deleted) -> catalog_pb2.DeleteItemsResponse:
-    """What a deletion did, as a message."""
+def write_deleted(counts: Mapping[str, int], snapshot_id: str) -> catalog_pb2.DeleteItemsResponse:
+    """What a deletion did, as a message: see `write_upserted`."""
     return catalog_pb2.DeleteItemsResponse(
-        snapshot=snapshot_name(done.snapshot_id), deleted_count=done.deleted, absent_count=done.absent
+        snapshot=snapshot_name(snapshot_id), deleted_count=counts["deleted"], absent_count=counts["absent"]
     )

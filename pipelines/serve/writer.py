@@ -8,68 +8,66 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from google.protobuf.message import Message
 
 from pipelines.errors import RequestError
+from pipelines.index.committer import Committer
 from pipelines.index.gate import GateSettings
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
+from pipelines.index.publish import PublishSettings
+from pipelines.index.requests import Entry, Request, Requests
 from pipelines.index.schema import NO_FIELD, is_one_of
 from pipelines.index.snapshot import Snapshot
 from pipelines.index.switch import publish_generation, roll_back
 from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.settings import IngestSettings
 from pipelines.ingest.summary import IngestSummary
+from pipelines.rpc.duet.v1 import catalog_pb2
 
+from .catalog_messages import write_snapshot
 from .engines import Engines
 from .settings import ServeSettings
 from .upsert import UpsertedItem, manifest_of
+from .write_messages import write_deleted, write_upserted
 
-T = TypeVar("T")
+M = TypeVar("M", bound=Message)
 
-_REMEMBERED = 10_000  # answers to calls with a request_id
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An item whose picture cannot be used, and why."""
-
-    item_id: str
-    code: str
-    message: str
+_USUAL = GateSettings()
+_ANY_LOSS = GateSettings(max_loss=1.0)  # what goes is named
 
 
 @dataclass(frozen=True)
-class Upserted:
-    """What an upsert did: the snapshot that holds its items, and how many of them are other ones than before."""
+class _Change(Generic[M]):
+    """A change that a request asks for.
 
-    snapshot_id: str
-    changed: int
-    unchanged: int
-    refused: tuple[Refused, ...]
+    Args:
+        kind: of its answer.
+        make: makes it, under the lease.
+        answer: makes its answer of what a killed server left: what it committed, and the first snapshot with it.
+        gate: for that snapshot, where it is still to be published.
+        switches: whether it is about which generation is served.
+    """
 
-
-@dataclass(frozen=True)
-class Deleted:
-    """What a deletion did: the snapshot without the items, and how many of them there were."""
-
-    snapshot_id: str
-    deleted: int
-    absent: int
+    kind: type[M]
+    make: Callable[[Lease, Request | None], M]
+    answer: Callable[[Entry, Snapshot], M]
+    gate: GateSettings = _USUAL
+    switches: bool = False
 
 
 class Writer:
     """Changes an index that is served. Thread-safe.
 
-    A call with a `request_id` that this server has answered is answered alike and changes nothing. A restarted server
-    does the same change again, which is as good unless somebody else has changed the item in between.
+    A request with an id that has been done is answered alike and changes nothing, whichever server of the index did it
+    (`pipelines.index.requests`).
 
     Args:
         engines: that follow.
@@ -78,82 +76,144 @@ class Writer:
 
     def __init__(self, engines: Engines, settings: ServeSettings) -> None:
         self._engines, self._settings = engines, settings
+        self._requests = Requests(engines.index)
         self._lock = threading.Lock()
-        self._answers: OrderedDict[str, tuple[str, object]] = OrderedDict()
 
-    def upsert(self, items: Sequence[UpsertedItem], request_id: str, digest: str) -> Upserted:
+    def upsert(self, items: Sequence[UpsertedItem], request: Request) -> catalog_pb2.UpsertItemsResponse:
         """Put items in, or in the place of those that there are.
 
         Args:
             items: no two of one id.
-            request_id: "" = none.
-            digest: of all that the request says.
+            request: that asks for it; an id of "" is none.
 
         Raises:
             RequestError: metadata that does not fit; or the request_id came with another request.
             BusyError: another process writes to the index.
             GateError: what would be published is not fit for it.
         """
-        return self._once(request_id, digest, lambda: self._upsert(items))
+        ids = [item.item_id for item in items]
+        change = _Change(
+            catalog_pb2.UpsertItemsResponse,
+            lambda lease, once: self._upsert(items, lease, once),
+            lambda entry, snapshot: self._upserted(ids, entry.counts, snapshot.snapshot_id),
+        )
+        return self._once(request, change)
 
-    def delete(self, item_ids: Sequence[str], request_id: str, digest: str) -> Deleted:
+    def delete(self, item_ids: Sequence[str], request: Request) -> catalog_pb2.DeleteItemsResponse:
         """Take items out. Raises as `upsert`."""
-        return self._once(request_id, digest, lambda: self._delete(item_ids))
+        change = _Change(
+            catalog_pb2.DeleteItemsResponse,
+            lambda lease, once: self._delete(item_ids, lease, once),
+            lambda entry, snapshot: write_deleted(entry.counts, snapshot.snapshot_id),
+            gate=_ANY_LOSS,
+        )
+        return self._once(request, change)
 
-    def publish(self, snapshot_id: str, request_id: str, digest: str) -> Snapshot:
+    def publish(self, snapshot_id: str, request: Request) -> catalog_pb2.PublishSnapshotResponse:
         """Serve an earlier snapshot again, or publish what is committed (""). Raises as `upsert`."""
-        return self._once(request_id, digest, lambda: self._publish(snapshot_id))
+        change = _Change(
+            catalog_pb2.PublishSnapshotResponse,
+            lambda lease, once: self._publish(snapshot_id, lease, once),
+            lambda _, snapshot: catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot)),
+            gate=_ANY_LOSS if snapshot_id else _USUAL,
+            switches=True,
+        )
+        return self._once(request, change)
 
-    def _once(self, request_id: str, digest: str, change: Callable[[], T]) -> T:
+    def _once(self, request: Request, change: _Change[M]) -> M:
+        """Make a change, unless it is made already; its answer."""
         with self._lock:
-            if request_id in self._answers:
-                before, answer = self._answers[request_id]
-                if before != digest:
-                    message = f"request_id {request_id[:80]!r} was that of another request"
-                    raise RequestError("REQUEST_ID_REUSED", message, "request_id")
-                return answer  # type: ignore[return-value]  # what the same request was answered
-            self._engines.refresh()  # another process may have switched to another generation
-            answer = change()
+            answer = self._answered(request, change)  # without the lease: nothing is changed
+            if answer is None:
+                with Lease(self._engines.index.uri) as lease:
+                    self._engines.refresh()  # another process may have switched to another generation
+                    answer = self._answered(request, change) or self._made(request, change, lease)
             self._engines.refresh()
-            if request_id:
-                self._answers[request_id] = digest, answer
-                while len(self._answers) > _REMEMBERED:
-                    self._answers.popitem(last=False)
             return answer
 
-    def _upsert(self, items: Sequence[UpsertedItem]) -> Upserted:
+    def _answered(self, request: Request, change: _Change[M]) -> M | None:
+        entry = self._entry(request)
+        return None if entry is None or entry.answer is None else change.kind.FromString(entry.answer)
+
+    def _made(self, request: Request, change: _Change[M], lease: Lease) -> M:
+        if not request.request_id:
+            return change.make(lease, None)
+        entry = self._entry(request)
+        if entry is not None and entry.begun:
+            index = self._engines.index
+            for generation in index.generations():
+                if generation.name == entry.generation:
+                    Committer(index, generation, lease)  # finds out whether it was done
+            entry = self._entry(request)
+        if entry is None or entry.begun:  # the latter where its generation is retired
+            answer = change.make(lease, request)
+        else:
+            answer = change.answer(entry, self._published(entry, change, lease))
+        self._requests.answered(request, answer.SerializeToString())
+        return answer
+
+    def _entry(self, request: Request) -> Entry | None:
+        entry = self._requests.find(request.request_id) if request.request_id else None
+        if entry is not None and entry.digest != request.digest:
+            message = f"request_id {request.request_id[:80]!r} was that of another request"
+            raise RequestError("REQUEST_ID_REUSED", message, "request_id")
+        return entry
+
+    def _published(self, entry: Entry, change: _Change[M], lease: Lease) -> Snapshot:
+        """The first snapshot since a change was committed; the killed server may not have come to publish one."""
+        index = self._engines.index
+        for snapshot in index.snapshots():
+            if snapshot.generation == entry.generation and snapshot.snapshot_id > entry.before:
+                return snapshot
+        latest = index.latest()
+        if latest is not None and latest.generation != entry.generation and not change.switches:
+            return latest  # somebody has switched since, to a generation that was changed alike
+        return publish_generation(index, lease, entry.generation, PublishSettings(gate=change.gate))
+
+    def _upsert(
+        self, items: Sequence[UpsertedItem], lease: Lease, request: Request | None
+    ) -> catalog_pb2.UpsertItemsResponse:
         index, engine = self._engines.index, self._engines.of()
         taxonomy = engine.scope.taxonomy
         generation = index.snapshot(engine.scope.snapshot_id).generation
         metadata = index.dataset(ITEMS, generation).schema.field("metadata").type
         columns = [field for field in metadata if field.name != NO_FIELD.name]
-        summary = self._ingest(manifest_of(items, taxonomy, columns), attributes=list(taxonomy.names))
-        refused: tuple[Refused, ...] = ()
-        if summary.refused or summary.unchanged_refused:
-            letters = index.dataset(DEAD_LETTERS, generation)
-            rows = letters.to_table(filter=is_one_of("item_id", [item.item_id for item in items]))
+        rows = manifest_of(items, taxonomy, columns)
+        summary = self._ingest(rows, lease, request, attributes=list(taxonomy.names))
+        return self._upserted([item.item_id for item in items], vars(summary), self._snapshot_id(summary))
+
+    def _upserted(
+        self, item_ids: Sequence[str], counts: Mapping[str, int], snapshot_id: str
+    ) -> catalog_pb2.UpsertItemsResponse:
+        letters: list[dict[str, str]] = []
+        if counts.get("refused") or counts.get("unchanged_refused"):
+            index = self._engines.index
+            dataset = index.dataset(DEAD_LETTERS, index.snapshot(snapshot_id).generation)
+            rows = dataset.to_table(filter=is_one_of("item_id", item_ids))
             rows = rows.sort_by([("item_id", "ascending"), ("attempt", "ascending")])
-            last = {row["item_id"]: row for row in rows.to_pylist()}
-            refused = tuple(Refused(item_id, row["code"], row["message"]) for item_id, row in last.items())
-        changed = summary.new + summary.changed + summary.relabelled
-        return Upserted(self._published(summary.snapshot_id), changed, summary.unchanged, refused)
+            letters = list({row["item_id"]: row for row in rows.to_pylist()}.values())
+        return write_upserted(counts, letters, snapshot_id)
 
-    def _delete(self, item_ids: Sequence[str]) -> Deleted:
-        gate = GateSettings(max_loss=1.0)  # all of them are named
-        summary = self._ingest(pa.table({"item_id": pa.array(item_ids, pa.string())}), delete=True, gate=gate)
-        return Deleted(self._published(summary.snapshot_id), summary.deleted, summary.absent)
+    def _delete(
+        self, item_ids: Sequence[str], lease: Lease, request: Request | None
+    ) -> catalog_pb2.DeleteItemsResponse:
+        rows = pa.table({"item_id": pa.array(item_ids, pa.string())})
+        summary = self._ingest(rows, lease, request, delete=True, gate=_ANY_LOSS)
+        return write_deleted(vars(summary), self._snapshot_id(summary))
 
-    def _publish(self, snapshot_id: str) -> Snapshot:
+    def _publish(self, snapshot_id: str, lease: Lease, request: Request | None) -> catalog_pb2.PublishSnapshotResponse:
         index = self._engines.index
         known = {snapshot.snapshot_id: snapshot for snapshot in index.snapshots()}
         if snapshot_id and snapshot_id not in known:
             raise RequestError("SNAPSHOT_NOT_FOUND", f"there is no snapshot {snapshot_id!r}", "snapshot")
-        with Lease(index.uri) as lease:
-            if snapshot_id:
-                return roll_back(index, lease, snapshot_id)
-            return publish_generation(index, lease, known[self._engines.of().scope.snapshot_id].generation)
+        if snapshot_id:
+            snapshot = roll_back(index, lease, snapshot_id, request=request)
+        else:
+            generation = known[self._engines.of().scope.snapshot_id].generation
+            snapshot = publish_generation(index, lease, generation, request=request)
+        return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot))
 
-    def _ingest(self, rows: pa.Table, **settings: object) -> IngestSummary:
+    def _ingest(self, rows: pa.Table, lease: Lease, request: Request | None, **settings: object) -> IngestSummary:
         with tempfile.TemporaryDirectory(prefix="duet-write-") as folder:
             path = Path(folder) / "items.parquet"
             pq.write_table(rows, path)
@@ -166,10 +226,14 @@ class Writer:
                         "roots": self._settings.roots,
                         "inline_rows": rows.num_rows,
                         "max_failures": 1.0,  # what is refused is told
+                        "commit_vectors": 10**9,  # all of it at once
+                        "commit_seconds": 10.0**9,
                         **settings,
                     }
-                )
+                ),
+                lease,
+                request,
             )
 
-    def _published(self, snapshot_id: str | None) -> str:
-        return snapshot_id or self._engines.of().scope.snapshot_id
+    def _snapshot_id(self, summary: IngestSummary) -> str:
+        return summary.snapshot_id or self._engines.of().scope.snapshot_id

@@ -13,8 +13,10 @@ from pipelines.index.committer import Committer
 from pipelines.index.datasets import create_dataset, write_rows
 from pipelines.index.lease import Lease
 from pipelines.index.naming import ITEMS
+from pipelines.index.page_key import page_key
 from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.reader_lease import ReaderLease
+from pipelines.index.requests import Request, Requests
 from pipelines.index.retention import RetentionSettings, remove_orphans
 from pipelines.index.sentinel import FIRST_MARK, new_mark, sentinel_row
 from pipelines.index.store import Index
@@ -157,3 +159,19 @@ def test_what_is_not_there_is_told(s3: S3) -> None:
         Index.open("s3://empty/x")
     with pytest.raises(StoreError, match="s3://no-such-bucket/x"):
         Index.create("s3://no-such-bucket/x")
+
+
+def test_requests_and_the_key_of_page_tokens(remote: Index) -> None:
+    assert page_key(remote.uri) == page_key(Index.open(remote.uri).uri)
+    one, other = Request("one", "1"), Request("other", "2")
+    with Lease(remote.uri) as lease:
+        committer = Committer(remote, remote.create_generation(checkpoint(), "/c"), lease)
+        committer.commit([receipt(committer, upserts=OLD)], one, {"new": len(OLD)})
+        Requests(remote).begin(other, committer.generation.name, "a mark that nothing has")
+        Committer(remote, committer.generation, lease)
+    done = Requests(remote).find("one")
+    assert done is not None and (done.begun, done.answer, done.counts) == (False, None, {"new": len(OLD)})
+    assert Requests(remote).find("other") is None
+    Requests(remote).answered(one, b"yes")
+    done = Requests(Index.open(remote.uri)).find("one")
+    assert done is not None and done.answer == b"yes"

@@ -20,7 +20,7 @@ def test_reads_what_it_issued() -> None:
 
 
 def test_another_key_is_refused() -> None:
-    with pytest.raises(RequestError, match="of another server"):
+    with pytest.raises(RequestError, match="of another index"):
         PageTokens(b"x" * 32).read(TOKENS.issue(TOKEN))
 
 
