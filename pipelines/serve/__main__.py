@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from cluster.command import command
 from cluster.settings import parse_settings
@@ -21,8 +22,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .server import serve
 
     start_log(settings)
-    asyncio.run(serve(settings))
+    with _ray() if settings.ray else nullcontext():
+        asyncio.run(serve(settings))
     return 0
+
+
+def _ray() -> AbstractContextManager[None]:
+    from cluster.runtime import RaySettings, runtime
+
+    return runtime(RaySettings(worker_logs=True))  # what replicas log is this server's log
 
 
 if __name__ == "__main__":

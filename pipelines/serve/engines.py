@@ -41,16 +41,24 @@ class Engines:
         settings: where and how the encoder runs, how much memory embeddings may take.
         limits: what one request may hold.
         observer: is told of searches, batches and snapshots.
+        page_key: that page tokens are signed with, at least 16 bytes; None = a random one, which no other process has.
 
     Attributes:
         cache: of embeddings, which all engines share.
     """
 
-    def __init__(self, index: Index, settings: ServeSettings, limits: Limits, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        index: Index,
+        settings: ServeSettings,
+        limits: Limits,
+        observer: Observer | None = None,
+        page_key: bytes | None = None,
+    ) -> None:
         self.index, self.limits = index, limits
         self._settings, self._observer = settings, observer or Observer()
         self.cache = MatrixCache(settings.cache_bytes)
-        self.tokens = PageTokens(secrets.token_bytes(32))
+        self.tokens = PageTokens(page_key or secrets.token_bytes(32))
         self._lock = threading.Lock()  # guards what follows, briefly
         self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
         self._opening = threading.Lock()  # one snapshot is opened at a time
