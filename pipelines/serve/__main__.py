@@ -17,12 +17,13 @@ from .settings import ServeSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(ServeSettings, argv, "duet serve")
-    # torch takes seconds to import; --help and a wrong option do not
     from .logs import start_log
-    from .server import serve
 
     start_log(settings)
     with _ray() if settings.ray else nullcontext():
+        # torch takes seconds to import; --help and a wrong option do not. Lance warns where Ray is started after it.
+        from .server import serve
+
         asyncio.run(serve(settings))
     return 0
 

@@ -26,9 +26,11 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from pipelines.errors import DuetError
+from pipelines.index.store import Index
 from pipelines.search.limits import Limits
 
 from .calls import status_of
+from .engines import checkpoint_of
 from .errors import NotReadyError, OverloadError, ReplicaLostError
 from .forwarding import add_forwarding
 from .observing import current_call
@@ -49,14 +51,14 @@ class Replicas:
     which takes another's place takes over its replicas.
 
     Args:
-        index: its address, which every machine of the cluster must reach.
+        index: that is followed; every machine of the cluster must reach it, and its checkpoint.
         settings: how many replicas, and what each of them is given.
         limits: what one request may hold.
     """
 
-    def __init__(self, index: str, settings: ServeSettings, limits: Limits) -> None:
+    def __init__(self, index: Index, settings: ServeSettings, limits: Limits) -> None:
         self._index, self._settings, self._limits = index, settings, limits
-        name = f"duet-{hashlib.sha256(index.encode()).hexdigest()[:12]}"
+        name = f"duet-{hashlib.sha256(index.uri.encode()).hexdigest()[:12]}"
         self._names = {Scope.READ: name, Scope.WRITE: f"{name}-changes"}
         self._handles: dict[Scope, DeploymentHandle[Any]] = {}
         self._ready = False
@@ -136,11 +138,14 @@ class Replicas:
         with self._deploying:
             if self._closed:
                 return
+            snapshot = self._index.latest()
+            if snapshot is not None:  # what is wrong with it is better told here than by every replica
+                checkpoint_of(snapshot, self._settings.model_copy(update={"device": "cpu"}))
             logging.getLogger("ray.serve").setLevel(logging.WARNING)
             serve.start(proxy_location=ProxyLocation.Disabled, logging_config=_LOGGED)
             page_key = secrets.token_bytes(32)
             targets = [
-                serve.RunTarget(deployment.bind(self._index, given, self._limits, page_key), self._names[scope], None)
+                serve.RunTarget(deployment.bind(self._index.uri, given, self._limits, page_key), self._names[scope], None)
                 for scope, deployment, given in _deployments(self._settings)
             ]
             serve.run_many(targets, wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)

@@ -57,7 +57,7 @@ class Server:
         if settings.ray:
             from .replicas import Replicas  # Ray takes a second to import
 
-            self._backend = Replicas(index.uri, settings, self._limits)
+            self._backend = Replicas(index, settings, self._limits)
         else:
             here = self._backend = InProcess(index, settings, self._limits, self._operations.observer)
             self._operations.watch(here.engines, here.calls)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import grpc
+import lance
 import pytest
 import ray
 from ray import serve
 from ray.util import list_named_actors
 
-from pipelines.index.snapshot import Snapshot
 from pipelines.rpc.duet.v1 import catalog_pb2
-from pipelines.search.request import AttributeCondition, SearchRequest
+from pipelines.search.request import SearchRequest
 from pipelines.search.result import Hit
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
@@ -56,6 +54,7 @@ from .test_explain import (  # noqa: F401
     test_what_a_manipulation_did,
     test_what_cannot_be_explained,
 )
+from .test_lifecycle import SERVING, health, start
 from .test_pictures import test_a_picture_by_its_location, test_no_picture_outside_the_roots  # noqa: F401
 from .test_server import (  # noqa: F401
     engine,
@@ -83,7 +82,6 @@ from .test_writes import (  # noqa: F401
     test_what_has_not_changed_is_told,
     test_what_is_put_in_is_in_the_next_answer,
     test_what_is_taken_out_is_not_in_the_next_answer,
-    test_while_another_process_writes,
 )
 from .watchers import until
 
@@ -136,27 +134,73 @@ def own(shop: Shop, client: Client, running: Running) -> Iterator[tuple[Shop, Cl
 REQUEST = SearchRequest(item_id=item_id(1), page_size=2)
 
 
-def processes(running: Running, deployment: str) -> dict[str, int]:
-    """Process ids of the living replicas, by the names of their actors."""
-    found = {}
+def processes(deployment: str) -> set[int]:
+    """Process ids of the living replicas."""
+    found = set()
     for one in list_named_actors(all_namespaces=True):
         if one["name"].startswith("SERVE_REPLICA") and f"#{deployment}#" in one["name"]:
             actor = ray.get_actor(one["name"], one["namespace"])
-            found[one["name"]] = ray.get(actor.__ray_call__.remote(lambda _: os.getpid()), timeout=20)
+            found.add(ray.get(actor.__ray_call__.remote(lambda _: os.getpid()), timeout=20))
     return found
 
 
-def test_pages_go_on_at_any_replica_also_after_one_has_died(client: Client, running: Running) -> None:
+def test_a_change_whose_replica_dies_is_told(own: tuple[Shop, Client, Running]) -> None:
+    mine, client, _ = own
+    (writer,) = processes("changes")
+    items = [catalog_pb2.UpsertItem(item_id=f"new {n}", image=picture(60 + n)) for n in range(12)]
+
+    def writes() -> bool:
+        (row,) = lance.dataset(f"{mine.index.uri}/lease.lance").to_table().to_pylist()
+        return bool(row["token"]) and row["pid"] == writer
+
+    with ThreadPoolExecutor(1) as pool:
+        change = pool.submit(client.upsert, items, "lost")
+        until(writes)
+        os.kill(writer, signal.SIGKILL)
+        error = change.exception(60)
+    assert isinstance(error, ServiceError)
+    assert (error.code, error.reason) == (grpc.StatusCode.ABORTED, "REPLICA_LOST")
+    client.timeout = 60  # until there is another one
+    done = client.upsert(items, "lost")
+    assert done.changed_count + done.unchanged_count == 12
+    assert client.search(image=picture(60), page_size=1).hits[0].item_id == "new 0"
+
+
+def test_pages_go_on_when_the_replica_that_began_them_has_died(client: Client) -> None:
     whole = client.search(REQUEST, page_size=20).hits
-    before = processes(running, "replica")
-    assert len(before) == 2
-    for dying in before.values():
-        with ThreadPoolExecutor(8) as pool:  # begun at both
-            readers = [client.pages(REQUEST) for _ in range(8)]
-            begun = list(pool.map(next, readers))
-            os.kill(dying, signal.SIGKILL)
-            rest = list(pool.map(list, readers))
-        for first, others in zip(begun, rest, strict=True):
-            assert tuple(hit for page in (first, *others) for hit in page.hits) == whole
-        until(lambda: len(set(processes(running, "replica").values()) - {dying}) == 2, 120)
-    assert not set(before.values()) & set(processes(running, "replica").values())
+    both = processes("replica")
+    assert len(both) == 2
+    with ThreadPoolExecutor(8) as pool:
+        readers = [client.pages(REQUEST) for _ in range(16)]
+        begun = list(pool.map(next, readers))  # by both: of sixteen each draws a replica
+        os.kill(min(both), signal.SIGKILL)
+        rest = list(pool.map(list, readers))
+    for first, others in zip(begun, rest, strict=True):
+        assert tuple(hit for page in (first, *others) for hit in page.hits) == whole
+
+
+def test_the_process_puts_replicas_up_and_takes_them_down(shop: Shop, tmp_path: Path, ray_session: None) -> None:
+    mine = make_shop(tmp_path, 3, like=shop)
+    before = set(serve.status().applications)
+    address = ray.get_runtime_context().gcs_address
+    options = ["--index", mine.index.uri, "--ray", "--replica-cpus", "0.5", "--poll-seconds", "0.1"]
+    process = start(*options, RAY_ADDRESS=address)
+    assert process.stdout is not None
+    target = process.stdout.readline().strip().removeprefix("listening at ")
+    with Client(target, timeout=120) as client:
+        until(lambda: health(target) == SERVING, 120)
+        assert len(client.search(image=picture(1)).hits) == 3
+        mine.stock(range(5))
+        until(lambda: len(client.search(image=picture(1)).hits) == 5)  # found without being told
+    assert len(set(serve.status().applications) - before) == 2
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and output == "draining\n" and "Traceback" not in errors
+    assert set(serve.status().applications) == before
+
+
+def test_what_no_replica_could_serve_is_said_in_one_line(shop: Shop, tmp_path: Path, ray_session: None) -> None:
+    address = ray.get_runtime_context().gcs_address
+    options = ["--index", shop.index.uri, "--ray", "--checkpoint", str(tmp_path)]
+    _, errors = start(*options, RAY_ADDRESS=address).communicate(timeout=60)
+    assert "is no checkpoint" in errors.splitlines()[-1] and "Traceback" not in errors
