@@ -145,7 +145,9 @@ class Replicas:
             serve.start(proxy_location=ProxyLocation.Disabled, logging_config=_LOGGED)
             page_key = secrets.token_bytes(32)
             targets = [
-                serve.RunTarget(deployment.bind(self._index.uri, given, self._limits, page_key), self._names[scope], None)
+                serve.RunTarget(
+                    deployment.bind(self._index.uri, given, self._limits, page_key), self._names[scope], None
+                )
                 for scope, deployment, given in _deployments(self._settings)
             ]
             serve.run_many(targets, wait_for_applications_running=False, wait_for_ingress_deployment_creation=False)
