@@ -140,7 +140,7 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(shop: Shop, tmp_path
         threads = [threading.Thread(target=lambda: answers.append(client.search(image=picture(9)))) for _ in range(12)]
         for thread in threads:
             thread.start()
-        until(lambda: running.server._backend.calls._under_way + len(answers) == 12)
+        until(lambda: running.under_way + len(answers) == 12)
         running.stop()
         for thread in threads:
             thread.join(20)

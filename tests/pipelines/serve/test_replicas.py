@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import lance
@@ -17,7 +18,7 @@ from ray.util import list_named_actors
 
 from pipelines.rpc.duet.v1 import catalog_pb2
 from pipelines.search.request import SearchRequest
-from pipelines.search.result import Hit
+from pipelines.search.result import Hit, SearchResult
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
 
@@ -97,7 +98,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture(scope="module")
 def running(shop: Shop, pictures: Path, ray_session: None) -> Iterator[Running]:
     """Two replicas, which find a new snapshot only when they are told of a change."""
-    settings = {"ray": True, "replicas": 2, "replica_cpus": 0.5, "poll_seconds": 1000}
+    settings: dict[str, Any] = {"ray": True, "replicas": 2, "replica_cpus": 0.5, "poll_seconds": 1000}
     with serving(shop, roots=[str(pictures / "root")], **settings) as server:
         yield server
 
@@ -136,7 +137,7 @@ REQUEST = SearchRequest(item_id=item_id(1), page_size=2)
 
 def processes(deployment: str) -> set[int]:
     """Process ids of the living replicas."""
-    found = set()
+    found: set[int] = set()
     for one in list_named_actors(all_namespaces=True):
         if one["name"].startswith("SERVE_REPLICA") and f"#{deployment}#" in one["name"]:
             actor = ray.get_actor(one["name"], one["namespace"])
@@ -174,7 +175,7 @@ def test_pages_go_on_when_the_replica_that_began_them_has_died(client: Client) -
         readers = [client.pages(REQUEST) for _ in range(16)]
         begun = list(pool.map(next, readers))  # by both: of sixteen each draws a replica
         os.kill(min(both), signal.SIGKILL)
-        rest = list(pool.map(list, readers))
+        rest: list[list[SearchResult]] = list(pool.map(list, readers))
     for first, others in zip(begun, rest, strict=True):
         assert tuple(hit for page in (first, *others) for hit in page.hits) == whole
 
