@@ -141,7 +141,8 @@ def processes(deployment: str) -> set[int]:
     for one in list_named_actors(all_namespaces=True):
         if one["name"].startswith("SERVE_REPLICA") and f"#{deployment}#" in one["name"]:
             actor = ray.get_actor(one["name"], one["namespace"])
-            found.add(ray.get(actor.__ray_call__.remote(lambda _: os.getpid()), timeout=20))
+            pid: Any = actor.__ray_call__.remote(lambda _: os.getpid())  # Ray types it as a list
+            found.add(ray.get(pid, timeout=20))
     return found
 
 
