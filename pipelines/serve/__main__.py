@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from cluster.command import command
 from cluster.settings import parse_settings
@@ -16,13 +17,21 @@ from .settings import ServeSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(ServeSettings, argv, "duet serve")
-    # torch takes seconds to import; --help and a wrong option do not
     from .logs import start_log
-    from .server import serve
 
     start_log(settings)
-    asyncio.run(serve(settings))
+    with _ray() if settings.ray else nullcontext():
+        # torch takes seconds to import; --help and a wrong option do not. Lance warns where Ray is started after it.
+        from .server import serve
+
+        asyncio.run(serve(settings))
     return 0
+
+
+def _ray() -> AbstractContextManager[None]:
+    from cluster.runtime import RaySettings, runtime
+
+    return runtime(RaySettings(worker_logs=True))  # what replicas log is this server's log
 
 
 if __name__ == "__main__":

@@ -180,12 +180,19 @@ class Engines:
 
     def _model(self, snapshot: Snapshot) -> _Model:
         if snapshot.model_digest not in self._models:
-            checkpoint = load_checkpoint(self._settings.checkpoint or snapshot.checkpoint_uri, self._settings.device)
-            if checkpoint.digest != snapshot.model_digest:
-                raise StoreError(
-                    f"snapshot {snapshot.snapshot_id} was embedded with checkpoint {snapshot.model_digest[:12]}…; "
-                    f"{self._settings.checkpoint or snapshot.checkpoint_uri} holds {checkpoint.digest[:12]}…"
-                )
+            checkpoint = checkpoint_of(snapshot, self._settings)
             encoder = BatchingEncoder(checkpoint, self.limits, batch=self._settings.batch, observer=self._observer)
             self._models[snapshot.model_digest] = _Model(checkpoint, encoder)
         return self._models[snapshot.model_digest]
+
+
+def checkpoint_of(snapshot: Snapshot, settings: ServeSettings) -> Checkpoint:
+    """The checkpoint that a snapshot was embedded with. Raises `CheckpointError`, or `StoreError` if it is another."""
+    place = settings.checkpoint or snapshot.checkpoint_uri
+    checkpoint = load_checkpoint(place, settings.device)
+    if checkpoint.digest != snapshot.model_digest:
+        raise StoreError(
+            f"snapshot {snapshot.snapshot_id} was embedded with checkpoint {snapshot.model_digest[:12]}…; "
+            f"{place} holds {checkpoint.digest[:12]}…"
+        )
+    return checkpoint

@@ -43,6 +43,7 @@ REASONS = frozenset(
         "PUBLICATION_REFUSED",
         "QUERY_AMBIGUOUS",
         "QUERY_REQUIRED",
+        "REPLICA_LOST",
         "REQUEST_ID_REUSED",
         "SNAPSHOT_EXPIRED",
         "SNAPSHOT_NOT_FOUND",

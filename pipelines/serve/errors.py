@@ -41,6 +41,10 @@ class StoppedError(Exception):
     """The caller has gone, or its deadline has passed: nobody waits for an answer."""
 
 
+class ReplicaLostError(Exception):
+    """The replica that worked on a call has died."""
+
+
 class ServiceError(DuetError):
     """What a server answered in place of a result.
 
@@ -76,6 +80,9 @@ def to_status(error: Exception) -> status_pb2.Status:
             return status
         case NotReadyError():
             return _status(grpc.StatusCode.UNAVAILABLE, "NOT_READY", "no snapshot is loaded yet; retry later")
+        case ReplicaLostError():
+            message = "the replica that worked on it has died; whether something was changed is not known"
+            return _status(grpc.StatusCode.ABORTED, "REPLICA_LOST", message)
         case StoppedError():
             return _status(grpc.StatusCode.DEADLINE_EXCEEDED, "STOPPED", "the deadline passed before the answer")
     return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why")

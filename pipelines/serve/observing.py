@@ -33,6 +33,7 @@ class Call:
     Attributes:
         began: nanoseconds since the epoch.
         trace_id: 32 hex digits; "" while the call belongs to no trace.
+        child_parent: W3C ``traceparent`` for what the call asks of others; the caller's own while it has no span here.
         code: canonical status; known at the end.
         reason: of the error, one of `error_reasons.REASONS` or the status's name; "" if there was none.
         seconds: from the first handler to the last answer; known at the end.
@@ -42,6 +43,7 @@ class Call:
     trace_parent: str = ""
     began: int = field(default_factory=time.time_ns)
     trace_id: str = ""
+    child_parent: str = ""
     code: grpc.StatusCode = grpc.StatusCode.OK
     reason: str = ""
     seconds: float = 0.0
@@ -49,7 +51,7 @@ class Call:
     def __post_init__(self) -> None:
         valid = _TRACE_PARENT.fullmatch(self.trace_parent)
         self.trace_id = valid[1] if valid else ""
-        self.trace_parent = self.trace_parent if valid else ""
+        self.trace_parent = self.child_parent = self.trace_parent if valid else ""
 
     @property
     def name(self) -> str:

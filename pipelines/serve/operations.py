@@ -43,10 +43,14 @@ class Operations:
         """See above."""
         return None if self._endpoint is None else self._endpoint.port
 
-    def start(self, engines: Engines, calls: Calls) -> None:
+    def watch(self, engines: Engines, calls: Calls) -> None:
+        """Show their state, too, among the metrics."""
+        if self._metrics is not None:
+            self._metrics.registry.register(ServerState(engines, calls))
+
+    def start(self) -> None:
         """Show metrics. Raises `DuetError` if the address cannot be used."""
         if self._metrics is not None and self._settings.metrics_port is not None:
-            self._metrics.registry.register(ServerState(engines, calls))
             self._endpoint = MetricsEndpoint(
                 self._metrics.registry, self._settings.metrics_host, self._settings.metrics_port
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import Sequence
 
@@ -14,31 +13,25 @@ from grpc_reflection.v1alpha import reflection
 
 from pipelines.errors import DuetError
 from pipelines.index.store import Index
-from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
+from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
 
-from .calls import Calls
-from .catalog_servicer import CatalogServicer
-from .engines import Engines
+from .backend import Backend
+from .in_process import InProcess
 from .interceptor import ObservingInterceptor
 from .observing import Observer
 from .operations import Operations
-from .pictures import Pictures
-from .search_servicer import SearchServicer
 from .security.addresses import join
 from .security.audit import append_to
 from .security.listening import access, listen
 from .settings import ServeSettings
 from .unreadable import RefuseUnreadable
-from .writer import Writer
 
 SERVICES = (
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name,
     catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name,
 )
 _MESSAGE_MARGIN = 1024**2  # what a request may hold beside its picture
-
-log = logging.getLogger("duet.serve")
 
 
 class Server:
@@ -58,11 +51,16 @@ class Server:
         limits: Limits | None = None,
         observers: Sequence[Observer] = (),
     ) -> None:
-        self._index, self._settings, self._limits = index, settings, limits or Limits()
+        self._settings, self._limits = settings, limits or Limits()
         self._operations = Operations(settings, observers)
-        self._engines = Engines(index, settings, self._limits, self._operations.observer)
-        self._calls = Calls(settings.threads, settings.waiting)
-        self._writes = Calls(1, settings.waiting)  # a thread of their own: they wait for each other, searches do not
+        self._backend: Backend
+        if settings.ray:
+            from .replicas import Replicas  # Ray takes a second to import
+
+            self._backend = Replicas(index, settings, self._limits)
+        else:
+            here = self._backend = InProcess(index, settings, self._limits, self._operations.observer)
+            self._operations.watch(here.engines, here.calls)
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._following: asyncio.Task[None] | None = None
@@ -83,28 +81,23 @@ class Server:
                 ("grpc.so_reuseport", 0),  # else a second server would take half of the calls
             ],
         )
-        pictures = Pictures(self._settings.roots, self._limits)
-        search = SearchServicer(self._engines, self._calls, pictures)
-        writer = Writer(self._engines, self._settings)
-        catalog = CatalogServicer(self._engines, self._calls, self._writes, pictures, writer)
-        search_pb2_grpc.add_SearchServiceServicer_to_server(search, server)
-        catalog_pb2_grpc.add_CatalogServiceServicer_to_server(catalog, server)
+        self._backend.add_to(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         try:
             port = listen(server, self._settings)
-            self._operations.start(self._engines, self._calls)
+            self._operations.start()
         except DuetError:
             await server.stop(None)
             raise
         await server.start()
-        self._following = asyncio.create_task(self._follow())
+        self._following = asyncio.create_task(self._backend.follow(self._became_ready))
         return port
 
     @property
     def ready(self) -> bool:
         """Whether a snapshot and its encoder are loaded."""
-        return self._engines.ready
+        return self._backend.ready
 
     @property
     def metrics_port(self) -> int | None:
@@ -124,30 +117,11 @@ class Server:
         await self._server.stop(self._settings.drain_seconds)
         with contextlib.suppress(asyncio.CancelledError, DuetError):
             await self._following
-        await asyncio.to_thread(self._calls.close)
-        await asyncio.to_thread(self._writes.close)
-        await asyncio.to_thread(self._engines.close)
+        await asyncio.to_thread(self._backend.close)
         await asyncio.to_thread(self._operations.close)
 
-    async def _follow(self) -> None:
-        """Load what is published, and whatever is published later."""
-        while True:
-            try:
-                changed = await asyncio.to_thread(self._engines.refresh)
-            except DuetError as error:
-                if not self._engines.ready:
-                    raise
-                self._operations.observer.snapshot_failed()
-                log.error("the new snapshot cannot be served, the one before stays: %s", error)
-            except Exception:  # boundary: storage may fail in any way, and come back
-                self._operations.observer.snapshot_failed()
-                log.exception("looking for a new snapshot failed")
-            else:
-                if changed:
-                    engine = self._engines.of()
-                    await self._say(health_pb2.HealthCheckResponse.SERVING)
-                    log.info("serving snapshot %s of %s", engine.scope.snapshot_id, self._index.uri)
-            await asyncio.sleep(self._settings.poll_seconds)
+    async def _became_ready(self) -> None:
+        await self._say(health_pb2.HealthCheckResponse.SERVING)
 
     async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", *SERVICES):

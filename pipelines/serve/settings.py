@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster.settings import Section, Settings
 
@@ -65,6 +65,14 @@ class ServeSettings(Settings):
     """Where OpenTelemetry spans are sent by OTLP over HTTP: http://127.0.0.1:4318/v1/traces. Empty = no traces."""
     traces_sample: float = Field(1.0, ge=0, le=1)
     """Share of the traces that is kept, of those that do not begin with the caller; it decides on its own."""
+    ray: bool = False
+    """Answer from replicas on Ray Serve, behind this process: on the cluster at RAY_ADDRESS, else on a local Ray."""
+    replicas: int = Field(1, ge=1)
+    """With --ray, replicas; with --max-replicas, the fewest."""
+    max_replicas: int | None = Field(None, ge=1)
+    """With --ray, the most replicas: there are as many as the requests under way need. Unset: always --replicas."""
+    replica_cpus: float = Field(1.0, ge=0)
+    """With --ray, logical CPUs that Ray sets aside for each replica; with --device cuda it is given a GPU, too."""
     log_format: Literal["text", "json"] = "text"
     """What the log, on stderr, is written as."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -73,3 +81,11 @@ class ServeSettings(Settings):
     """Share of the answered requests that is logged at info."""
     log_details: bool = False
     """Log whole texts of errors and not only what cannot quote a request's ids and values."""
+
+    @model_validator(mode="after")
+    def _of_ray(self) -> Self:
+        if not self.ray and self.model_fields_set & {"replicas", "max_replicas", "replica_cpus"}:
+            raise ValueError("--replicas, --max-replicas and --replica-cpus need --ray")
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError("--max-replicas must not be less than --replicas")
+        return self

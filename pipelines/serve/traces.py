@@ -60,6 +60,9 @@ class Traces(Observer):
         )
         self._spans[call] = span
         call.trace_id = trace.format_trace_id(span.get_span_context().trace_id)
+        carried: dict[str, str] = {}
+        TraceContextTextMapPropagator().inject(carried, trace.set_span_in_context(span))
+        call.child_parent = carried["traceparent"]
 
     def call_ended(self, call: Call) -> None:
         """See `Observer`."""

@@ -142,7 +142,7 @@ def fuzzed(folder: Path, seed: int, seconds: float) -> Fuzz:
         with grpc.insecure_channel(running.target) as channel:
             fuzz = Fuzz(channel, seed)
             fuzz.run(seconds, lambda: client.search(image=picture(3)))
-        until(lambda: running.server._calls._under_way == 0)
+        until(lambda: running.under_way == 0)
     return fuzz
 
 

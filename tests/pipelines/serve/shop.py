@@ -29,6 +29,7 @@ from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 from pipelines.search.limits import Limits
 from pipelines.search.query import QueryDuet, encode_images
+from pipelines.serve.in_process import InProcess
 from pipelines.serve.observing import Observer
 from pipelines.serve.server import Server
 from pipelines.serve.settings import ServeSettings
@@ -150,6 +151,13 @@ class Running:
     @property
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def under_way(self) -> int:
+        """Calls that it works on, or that wait; of a server that answers itself."""
+        backend = self.server._backend
+        assert isinstance(backend, InProcess)
+        return backend.calls._under_way
 
     def stop(self) -> None:
         self.stopped = True

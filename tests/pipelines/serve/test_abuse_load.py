@@ -61,7 +61,7 @@ def left(running: Running) -> dict[str, int]:
     """What the server is busy with: calls under way, tasks, threads."""
     names = Counter(thread.name.split("_")[0] for thread in threading.enumerate())
     return {
-        "calls": running.server._calls._under_way,
+        "calls": running.under_way,
         "tasks": tasks(running),
         "search threads": names["search"],
         "encoder threads": names["encoder"],

@@ -140,7 +140,7 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(shop: Shop, tmp_path
         threads = [threading.Thread(target=lambda: answers.append(client.search(image=picture(9)))) for _ in range(12)]
         for thread in threads:
             thread.start()
-        until(lambda: running.server._calls._under_way + len(answers) == 12)
+        until(lambda: running.under_way + len(answers) == 12)
         running.stop()
         for thread in threads:
             thread.join(20)
@@ -193,9 +193,9 @@ def running_port(running: object) -> int:
     return running.port  # type: ignore[attr-defined, no-any-return]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "pipelines.serve", "--port", "0", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd="/"
     )

@@ -27,7 +27,7 @@ DOCUMENT = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 WATCHING = DOCUMENT[DOCUMENT.index("## Watching a server") :]
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/duet.json").read_text(encoding="utf-8"))
 METRIC = re.compile(r"\b(?:duet|process)_[a-z_]+")
-OURS = {"INTERNAL": "INTERNAL", "INDEX_DAMAGED": "DATA_LOSS", "NOT_READY": "UNAVAILABLE"}
+OURS = {"REPLICA_LOST": "ABORTED", "INTERNAL": "INTERNAL", "INDEX_DAMAGED": "DATA_LOSS", "NOT_READY": "UNAVAILABLE"}
 OURS |= {"MODEL_FAILED": "INTERNAL"}
 OURS |= {"INDEX_BUSY": "UNAVAILABLE", "PUBLICATION_REFUSED": "FAILED_PRECONDITION"}
 OURS |= {"OVERLOADED": "RESOURCE_EXHAUSTED", "STOPPED": "DEADLINE_EXCEEDED"}

@@ -43,8 +43,8 @@ class Broken(Observer):
     call_ended = search_ended = batch_encoded = snapshot_switched = snapshot_failed = call_began  # type: ignore[assignment]
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)
