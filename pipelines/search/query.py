@@ -70,6 +70,12 @@ def check_finite(what: str, *vectors: NDArray[np.float32]) -> None:
         raise ModelError(f"{what} is not finite; the checkpoint is damaged")
 
 
+def check_duet(duet: QueryDuet) -> None:
+    """`check_finite`, of a picture's duet. Raises `ModelError`."""
+    what = "the encoder's output for this picture"
+    check_finite(what, duet.attribute_embeddings, duet.probabilities, *duet.class_embeddings.values())
+
+
 @torch.inference_mode()
 def encode_images(
     checkpoint: Checkpoint, images: Sequence[NDArray[np.uint8]], classes: Sequence[Sequence[int]]

@@ -15,7 +15,7 @@ from pipelines.errors import RequestError
 
 from .candidates import Candidates
 from .plan import Plan, QueryKind
-from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector, check_finite
+from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector, check_duet, check_finite
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,7 @@ class QuerySource:
     def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
         """See `EncoderPort.encode`. Raises `ModelError` for a duet that is not finite."""
         duet = self.encoder.encode(image, classes)
-        what = "the encoder's output for this picture"
-        check_finite(what, duet.attribute_embeddings, duet.probabilities, *duet.class_embeddings.values())
+        check_duet(duet)
         return duet
 
     def global_embedding(self, attribute_embeddings: NDArray[np.float32]) -> Vector:

@@ -16,9 +16,11 @@ from pipelines.search.engine import Engine
 from pipelines.search.limits import Limits
 from pipelines.search.matrices import MatrixCache
 from pipelines.search.paging import PageToken, PageTokens
+from pipelines.search.query import EncoderPort
 from pipelines.search.request import SearchRequest
 
 from .batching import BatchingEncoder
+from .duet_cache import CachingEncoder, DuetCache
 from .errors import NotReadyError
 from .observed_engine import ObservedEngine
 from .observing import Observer
@@ -44,12 +46,14 @@ class Engines:
 
     Attributes:
         cache: of embeddings, which all engines share.
+        duets: of pictures that requests brought, which all engines share.
     """
 
     def __init__(self, index: Index, settings: ServeSettings, limits: Limits, observer: Observer | None = None) -> None:
         self.index, self.limits = index, limits
         self._settings, self._observer = settings, observer or Observer()
         self.cache = MatrixCache(settings.cache_bytes)
+        self.duets = DuetCache(settings.query_cache_bytes)
         self.tokens = PageTokens(page_key(index.uri))
         self._lock = threading.Lock()  # guards what follows, briefly
         self._refreshing = threading.Lock()  # or the slower of two would bring the older snapshot back
@@ -155,7 +159,7 @@ class Engines:
                 limits=self.limits,
                 tokens=self.tokens,
                 cache=self.cache,
-                encoder=model.encoder,
+                encoder=self._caching(model),
                 observer=self._observer,
             )
             with self._lock:
@@ -168,6 +172,11 @@ class Engines:
                 self._models.pop(digest).encoder.close()
             self._lease.hold(self._engines)
             return engine
+
+    def _caching(self, model: _Model) -> EncoderPort:
+        if not self.duets.limit_bytes:
+            return model.encoder
+        return CachingEncoder(model.encoder, self.duets, model.checkpoint.digest, self._observer)
 
     def _hold(self, snapshot: Snapshot) -> None:
         """Lease a snapshot beside those that are open. Raises `StoreError` if it was retired before that."""

@@ -74,6 +74,12 @@ class Metrics(Observer):
             buckets=_SECONDS,
             registry=registry,
         )
+        self._pictures = Counter(
+            "duet_query_cache_requests",
+            "Requests by whether the duet of their picture was there (hit) or had to be encoded (miss).",
+            ("result",),
+            registry=registry,
+        )
         self._switches = Counter(
             "duet_snapshot_switches", "Times that another snapshot was begun to be served.", registry=registry
         )
@@ -102,6 +108,10 @@ class Metrics(Observer):
         """See `Observer`."""
         self._batches.observe(pictures)
         self._encoding.observe(seconds)
+
+    def picture_encoded(self, known: bool) -> None:
+        """See `Observer`."""
+        self._pictures.labels("hit" if known else "miss").inc()
 
     def snapshot_switched(self) -> None:
         """See `Observer`."""
@@ -137,6 +147,9 @@ class ServerState(Collector):
         )
         yield _gauge("duet_cache_bytes", "Memory that embeddings take.", self._engines.cache.used_bytes)
         yield _gauge("duet_cache_limit_bytes", "Memory that embeddings may take.", self._engines.cache.limit_bytes)
+        yield _gauge("duet_query_cache_bytes", "Memory that duets of pictures take.", self._engines.duets.used_bytes)
+        limit = self._engines.duets.limit_bytes
+        yield _gauge("duet_query_cache_limit_bytes", "Memory that duets of pictures may take.", limit)
 
 
 class MetricsEndpoint:

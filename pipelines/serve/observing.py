@@ -110,6 +110,9 @@ class Observer:
     def batch_encoded(self, pictures: int, seconds: float) -> None:
         """The encoder has been through so many pictures together."""
 
+    def picture_encoded(self, known: bool) -> None:
+        """A request has the duet of its picture; whether another one had already asked for it."""
+
     def snapshot_switched(self) -> None:
         """Another snapshot is served now."""
 
@@ -139,6 +142,10 @@ class Observers(Observer):
     def batch_encoded(self, pictures: int, seconds: float) -> None:
         """See `Observer`."""
         self._tell(lambda one: one.batch_encoded(pictures, seconds))
+
+    def picture_encoded(self, known: bool) -> None:
+        """See `Observer`."""
+        self._tell(lambda one: one.picture_encoded(known))
 
     def snapshot_switched(self) -> None:
         """See `Observer`."""

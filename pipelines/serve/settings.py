@@ -43,6 +43,8 @@ class ServeSettings(Settings):
     """Requests that may wait for a thread; more are refused with RESOURCE_EXHAUSTED."""
     cache_bytes: int = Field(2 * 1024**3, ge=0)
     """Memory for embeddings; tables that do not fit are read from the index at each search."""
+    query_cache_bytes: int = Field(64 * 1024**2, ge=0)
+    """Memory for what was encoded of pictures in requests: the same picture is not encoded again. 0 = it is."""
     batch: int = Field(16, ge=1)
     """Pictures of concurrent requests that are encoded together, at most."""
     poll_seconds: float = Field(2.0, gt=0)

@@ -106,7 +106,7 @@ def test_the_encoders_batches_are_measured(metered: Running, channel: grpc.Chann
     before, asked = Scrape(metered), 12
     with ThreadPoolExecutor(asked) as pool:
         codes = list(
-            pool.map(lambda seed: ask(channel, "Embed", search_pb2.EmbedRequest(image=picture(seed))), range(12))
+            pool.map(lambda seed: ask(channel, "Embed", search_pb2.EmbedRequest(image=picture(seed))), range(100, 112))
         )
     after = Scrape(metered)
     name = "duet_encoder_batch_pictures"
@@ -141,7 +141,7 @@ def test_the_queue_is_seen_and_gone_callers_are_told_apart(shop: Shop) -> None:
         until(lambda: Scrape(running)("duet_requests_running") == 0)
         hold.go_on.clear()
         assert (
-            ask(channel, "Embed", search_pb2.EmbedRequest(image=picture(1)), 0.3) is grpc.StatusCode.DEADLINE_EXCEEDED
+            ask(channel, "Embed", search_pb2.EmbedRequest(image=picture(3)), 0.3) is grpc.StatusCode.DEADLINE_EXCEEDED
         )
         until(lambda: any(call.reason == "DEADLINE_EXCEEDED" for call in ended.calls))
         hold.go_on.set()
