@@ -1,14 +1,15 @@
 """Searches a second: the engine against LanceDB asked directly, against faiss, and against a product with everything.
 
     python -m benchmarks.search                        # 100,000 items of 1024 numbers: five minutes on two cores
+    python -m benchmarks.search --data manifold        # vectors as hard to tell apart as those of pictures
     python -m benchmarks.search --items 10000 --width 256
 
-Vectors lie about a few hundred centres, as embeddings of pictures do; each item carries the class of its centre, every
-fifth another one as well. One attribute, so that a search by an item alone is the plain search for the nearest, in
-which all sides can be compared: the engine, which explains each hit; Lance's vector index of the same table, through
-`pipelines.index.vector_index.nearest`; a product of the query with all vectors in single precision; and faiss, if it is
-installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as wide as its recall needs. Recall
-is of the 100 nearest, by products in double precision. At the end the engine's search for items of two classes.
+How the vectors lie: `benchmarks.shop`. There is one attribute, so that a search by an item alone is the plain search
+for the nearest, in which all sides can be compared: the engine, which explains each hit; Lance's vector index of the
+same table, through `pipelines.index.vector_index.nearest`; a product of the query with all vectors in single
+precision; and faiss, if it is installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as
+wide as its recall needs. Recall is of the 100 nearest, by products in double precision. At the end the engine's
+search for items of two classes.
 """
 
 from __future__ import annotations
@@ -23,92 +24,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import lance
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from benchmarks.duet import taxonomy_of
-from benchmarks.writing import ledger_rows, write_ours
-from model.checkpoint import Checkpoint, Prototypes
-from model.encoder import EncoderConfig
-from model.preparation import ImagePreparation
-from model.systems.m3net import M3Net
-from pipelines.index.committer import Committer
-from pipelines.index.lease import Lease
-from pipelines.index.naming import ITEMS, attribute_table
-from pipelines.index.publish import publish
-from pipelines.index.store import Index
+from benchmarks.shop import BACKBONES, DATA, Shop
 from pipelines.index.vector_index import nearest
-from pipelines.ingest.rows import Encoded, embedding_rows
-from pipelines.search.engine import Engine
-from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, SearchRequest
 
-Vectors = NDArray[np.float32]
 Ask = Callable[[int], list[int]]  # an item -> the nearest others
 
-_CENTRES, _CLASSES, _CLIENTS = 300, 12, 16
-_BACKBONES = {256: "resnet18", 1024: "resnet50"}
-
-
-class Shop:
-    """Items about centres, in an index and in memory."""
-
-    def __init__(self, items: int, width: int, folder: Path) -> None:
-        dice = np.random.default_rng(0)
-        centre = dice.integers(0, _CENTRES, items)
-        self.vectors = _about(dice, _CENTRES, centre, width)
-        self.carried = np.eye(_CLASSES, dtype=bool)[centre % _CLASSES]
-        more = dice.random(items) < 0.2
-        self.carried[np.flatnonzero(more), dice.integers(0, _CLASSES, int(more.sum()))] = True
-        self.pair_item, self.pair_class = np.nonzero(self.carried)
-        self.class_vectors = _about(dice, _CENTRES, centre[self.pair_item], width)
-        self.ids = [f"item-{number:09d}" for number in range(items)]
-        torch.manual_seed(0)
-        encoder = M3Net(EncoderConfig(backbone=_BACKBONES[width]), taxonomy_of(1, _CLASSES)).eval()
-        means = torch.from_numpy(np.stack([self.vectors[self.carried[:, m]].mean(0) for m in range(_CLASSES)]))
-        unit = torch.nn.functional.normalize(means, dim=1)
-        prototypes = Prototypes(unit, unit, torch.ones(_CLASSES))
-        checkpoint = Checkpoint(encoder, ImagePreparation(32, 32), prototypes, None, {}, "0" * 64)
-        write_ours(folder, checkpoint, [self._chunks(checkpoint)])
-        index = Index.open(folder)
-        with Lease(index.uri) as lease:
-            publish(Committer(index, index.generations()[0], lease))
-        snapshot = index.latest()
-        assert snapshot is not None
-        self.name, self.classes = checkpoint.taxonomy.names[0], checkpoint.taxonomy.attributes[0].classes
-        reader = index.reader(snapshot)
-        self.engine = Engine(reader, checkpoint, cache=MatrixCache(16 * 1024**3))
-        table = reader.dataset(attribute_table(self.name))
-        self.table = lance.dataset(
-            table.uri, version=table.version
-        )  # with Lance's own caches, not the index's smaller ones
-
-    def _chunks(self, checkpoint: Checkpoint, size: int = 8192) -> list[dict[str, Any]]:
-        chunks = []
-        for start in range(0, len(self.ids), size):
-            part = slice(start, start + size)
-            inside = (self.pair_item >= start) & (self.pair_item < start + size)
-            encoded = Encoded(
-                self.vectors[part, None],
-                np.where(self.carried[part], np.float32(0.9), np.float32(0.1)),
-                self.pair_item[inside] - start,
-                self.pair_class[inside],
-                self.class_vectors[inside],
-                None,
-            )
-            ids = self.ids[part]
-            rows = embedding_rows(encoded, ids, checkpoint.taxonomy)
-            chunks.append({**rows, ITEMS: ledger_rows(ids, checkpoint.taxonomy)})
-        return chunks
-
-
-def _about(dice: np.random.Generator, centres: int, chosen: NDArray[np.int64], width: int) -> Vectors:
-    vectors = dice.standard_normal((centres, width), np.float32)[chosen]
-    vectors += dice.standard_normal(vectors.shape, np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors.astype(np.float16).astype(np.float32)  # as they are stored
+_CLIENTS = 16
 
 
 def engine_asked(shop: Shop, hits: int) -> Ask:
@@ -203,14 +127,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ImportError:
         faiss = None
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        shop = Shop(options.items, options.width, Path(folder) / "index")
+        shop = Shop(options.items, options.width, Path(folder), options.data)
         truth = exact(shop, options.queries, options.hits)
         sides = {"engine": engine_asked, "LanceDB": lance_asked, "product, float32": product_asked}
         asks = {name: make(shop, options.hits) for name, make in sides.items()}
         if faiss is not None:
             for kind in ("HNSW32_SQ8", f"IVF{round(options.items**0.5)},Flat"):
                 asks[f"faiss {kind}"] = faiss_asked(faiss, shop, options.hits, kind, truth, options.recall)
-        print(f"{options.items:,} items of {options.width}, {options.hits} hits, {options.queries} queries")
+        print(
+            f"{options.items:,} items of {options.width} ({options.data}), {options.hits} hits,",
+            f"{options.queries} queries",
+        )
         rates = {}
         for name, ask in asks.items():
             one, many = rate(ask, options.queries, 1), rate(ask, options.queries, _CLIENTS)
@@ -229,7 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--width", type=int, choices=sorted(_BACKBONES), default=1024)
+    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
+    parser.add_argument("--data", choices=sorted(DATA), default="centres", help="how vectors lie")
     parser.add_argument("--hits", type=int, default=100)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--recall", type=float, default=0.97, help="that faiss is set to")

@@ -24,7 +24,6 @@ from .messages import (
     read_metadata,
     read_snapshot_name,
     snapshot_name,
-    write_classes,
     write_metadata,
 )
 from .pictures import Pictures
@@ -129,7 +128,6 @@ def write_request(request: SearchRequest) -> search_pb2.SearchRequest:
 def write_result(result: SearchResult) -> search_pb2.SearchResponse:
     """A result as a message."""
     message = search_pb2.SearchResponse(
-        hits=[write_hit(hit) for hit in result.hits],
         next_page_token=result.next_page_token,
         total_candidates=result.total_candidates,
         exact=result.exact,
@@ -138,6 +136,8 @@ def write_result(result: SearchResult) -> search_pb2.SearchResponse:
         total_groups=result.total_groups,
         plan=result.plan,
     )
+    for hit in result.hits:
+        _fill_hit(hit, message.hits.add())
     for stage, seconds in result.timings.items():
         message.timings.add(stage=stage).duration.FromNanoseconds(round(seconds * 1e9))
     return message
@@ -193,20 +193,27 @@ def write_duet(
 
 def write_hit(hit: Hit) -> search_pb2.Hit:
     """A hit as a message."""
-    message = search_pb2.Hit(
-        rank=hit.rank, tier=hit.tier, score=hit.score, item_id=hit.item_id, image_uri=hit.image_uri
-    )
+    message = search_pb2.Hit()
+    _fill_hit(hit, message)
+    return message
+
+
+def _fill_hit(hit: Hit, message: search_pb2.Hit) -> None:
+    """In place: a page has hundreds of contributions, and what is built beside a message is copied into it."""
+    message.rank, message.tier, message.score = hit.rank, hit.tier, hit.score
+    message.item_id, message.image_uri = hit.item_id, hit.image_uri
     write_metadata(hit.metadata, message.metadata)
     for one in hit.contributions:
-        message.contributions.add(
-            attribute=one.attribute,
-            similarity=one.similarity,
-            class_similarity=one.class_similarity,
-            matched_classes=write_classes(one.matched),
-            removed_classes=one.removed,
-            added_classes=one.added,
+        part = message.contributions.add(
+            attribute=one.attribute, similarity=one.similarity, class_similarity=one.class_similarity
         )
-    return message
+        # Most have none of these, and to fill a list with nothing takes as long as to make the contribution.
+        for matched in one.matched:
+            part.matched_classes.add(name=matched.name, probability=matched.probability)
+        if one.removed:
+            part.removed_classes.extend(one.removed)
+        if one.added:
+            part.added_classes.extend(one.added)
 
 
 def _read_hit(message: search_pb2.Hit) -> Hit:
