@@ -25,11 +25,11 @@ SEARCH = "duet.v1.SearchService/Search"
 
 
 @asynccontextmanager
-async def replica(shop: Shop, key: bytes = bytes(32)) -> AsyncIterator[Replica]:
+async def replica(shop: Shop) -> AsyncIterator[Replica]:
     """One that finds a new snapshot only when it is told of a change."""
     one = Replica.__new__(Replica)
     settings = ServeSettings(index=shop.index.uri, poll_seconds=1000)
-    await one.__init__(shop.index.uri, settings, Limits(), key)  # type: ignore[misc]
+    await one.__init__(shop.index.uri, settings, Limits())  # type: ignore[misc]
     try:
         yield one
     finally:
@@ -62,9 +62,11 @@ def test_errors_come_with_their_reason_and_field(shop: Shop) -> None:
     asyncio.run(run())
 
 
-def test_a_page_goes_on_elsewhere_under_the_same_key_only(shop: Shop) -> None:
+def test_a_page_goes_on_elsewhere_in_the_same_index_only(shop: Shop, tmp_path: Path) -> None:
+    elsewhere = make_shop(tmp_path, 3, like=shop)
+
     async def run() -> None:
-        async with replica(shop) as one, replica(shop) as same, replica(shop, bytes([1]) * 32) as other:
+        async with replica(shop) as one, replica(shop) as same, replica(elsewhere) as other:
             request = search_pb2.SearchRequest(item_id=item_id(1), page_size=4)
             first = found(await one.answer(question(request)))
             request.page_token = first.next_page_token
@@ -96,6 +98,6 @@ def test_it_is_not_there_before_it_can_serve_what_is_published(shop: Shop, tmp_p
             assert refused(await one.answer(question(search_pb2.SearchRequest(item_id="a"))))[1] == "NOT_READY"
         settings = ServeSettings(index=shop.index.uri, checkpoint=str(tmp_path))
         with pytest.raises(DuetError, match="is no checkpoint"):
-            await Replica.__new__(Replica).__init__(shop.index.uri, settings, Limits(), bytes(32))  # type: ignore[misc]
+            await Replica.__new__(Replica).__init__(shop.index.uri, settings, Limits())  # type: ignore[misc]
 
     asyncio.run(run())
