@@ -60,6 +60,10 @@ class Peer:
     def merging(self, item: int) -> list[int]:
         vectors, depth = queries(self._shop, item), 4 * self._hits
         while True:
+            for index, items in zip(
+                self._indices, self._items, strict=True
+            ):  # as wide as deep, or nothing more is found
+                index.nprobe = min(index.nlist, max(index.nlist // 4, 2 * index.nlist * depth // len(items)))
             lists = []
             for index, items, vector in zip(self._indices, self._items, vectors, strict=True):
                 similarity, rows = index.search(vector[None], min(depth, len(items)))
@@ -124,7 +128,7 @@ def _inverted(faiss: Any, vectors: np.ndarray) -> Any:
     index = faiss.index_factory(vectors.shape[1], f"IVF{round(len(vectors) ** 0.5)},Flat", faiss.METRIC_INNER_PRODUCT)
     index.train(vectors)
     index.add(vectors)
-    index.nprobe = max(1, index.nlist // 4)
+    index.nprobe = max(1, index.nlist // 4)  # of the attribute's; those of classes are set at each search
     return index
 
 
