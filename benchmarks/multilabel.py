@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.shop import BACKBONES, DATA, Shop
+from benchmarks.shop import Shop, shop_options
 from pipelines.search.request import AttributeCondition, SearchRequest
 
 Ask = Callable[[int], list[int]]  # an item -> places
@@ -163,13 +163,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
-    parser.add_argument("--data", choices=sorted(DATA), default="manifold")
+    parser = shop_options(__doc__, 100_000)
     parser.add_argument("--hits", type=int, default=100)
     parser.add_argument("--queries", type=int, default=50)
-    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     return parser.parse_args(argv)
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.shop import BACKBONES, DATA, Shop
+from benchmarks.shop import Shop, shop_options
 from pipelines.index.vector_index import nearest
 from pipelines.search.request import AttributeCondition, SearchRequest
 
@@ -154,14 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
-    parser.add_argument("--data", choices=sorted(DATA), default="centres", help="how vectors lie")
+    parser = shop_options(__doc__, 100_000, "centres")
     parser.add_argument("--hits", type=int, default=100)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--recall", type=float, default=0.97, help="that faiss is set to")
-    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     return parser.parse_args(argv)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.shop import BACKBONES, DATA, Shop
+from benchmarks.shop import Shop, shop_options
 from pipelines.search.request import SearchRequest
 
 _WARM = 5  # searches that are not counted
@@ -50,13 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=10_000, help="of the smaller index")
-    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
-    parser.add_argument("--data", choices=sorted(DATA), default="manifold")
+    parser = shop_options(__doc__, 10_000)
     parser.add_argument("--hits", type=int, default=100)
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     return parser.parse_args(argv)
 
 

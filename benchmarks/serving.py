@@ -28,7 +28,7 @@ from typing import Any
 import grpc
 import torch
 
-from benchmarks.shop import BACKBONES, DATA, Shop
+from benchmarks.shop import Shop, shop_options
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
 from pipelines.search.request import SearchRequest
 from pipelines.serve.async_client import AsyncClient
@@ -97,13 +97,9 @@ async def _measure(shop: Shop, target: str, pages: Sequence[int], calls: int) ->
 
 
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
-    parser.add_argument("--data", choices=sorted(DATA), default="manifold", help="how vectors lie")
+    parser = shop_options(__doc__, 20_000)
     parser.add_argument("--hits", type=int, nargs="+", default=[10, 100])
     parser.add_argument("--calls", type=int, default=300)
-    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     return parser.parse_args(argv)
 
 

@@ -14,6 +14,7 @@ compare with here. faiss' HNSW32_SQ8 looks at 2,600 of 100,000 vectors for a rec
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -187,3 +188,13 @@ def stored(vectors: Vectors) -> Vectors:
     """L2-normalised, as exact as the index keeps them."""
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors.astype(np.float16).astype(np.float32)
+
+
+def shop_options(description: str | None, items: int, data: str = "manifold") -> argparse.ArgumentParser:
+    """Options of a benchmark that makes a shop, with these defaults; it adds its own."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=items)
+    parser.add_argument("--width", type=int, choices=sorted(BACKBONES), default=1024)
+    parser.add_argument("--data", choices=sorted(DATA), default=data, help="how vectors lie")
+    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
+    return parser

@@ -64,6 +64,20 @@ class CarriedClasses:
         rows = self._rows(code)
         return int(rows.stop - rows.start)
 
+    def probabilities(self, code: int, items: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of w items to carry a class: w; NaN for those that are not predicted to."""
+        rows = self._rows(code)
+        carriers = self._by_code[0][rows]
+        if not len(carriers):
+            return np.full(len(items), np.nan, np.float32)
+        place = np.minimum(np.searchsorted(carriers, items), len(carriers) - 1)
+        return np.where(carriers[place] == items, self._probability_by_code[rows][place], np.float32(np.nan))
+
+    def of(self, item: int) -> dict[int, float]:
+        """One item's classes (codes) with their probabilities."""
+        start, end = np.searchsorted(self.item, (item, item + 1))
+        return dict(zip(self.code[start:end].tolist(), self.probability[start:end].tolist(), strict=True))
+
     def _rows(self, code: int) -> slice:
         """Of a class in what is sorted by code."""
         return slice(*np.searchsorted(self._by_code[1], (code, code + 1)).tolist())
@@ -84,17 +98,3 @@ class CarriedClasses:
     @cached_property
     def _order(self) -> NDArray[np.int64]:
         return np.argsort(self.code, kind="stable")
-
-    def probabilities(self, code: int, items: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Of w items to carry a class: w; NaN for those that are not predicted to."""
-        rows = self._rows(code)
-        carriers = self._by_code[0][rows]
-        if not len(carriers):
-            return np.full(len(items), np.nan, np.float32)
-        place = np.minimum(np.searchsorted(carriers, items), len(carriers) - 1)
-        return np.where(carriers[place] == items, self._probability_by_code[rows][place], np.float32(np.nan))
-
-    def of(self, item: int) -> dict[int, float]:
-        """One item's classes (codes) with their probabilities."""
-        start, end = np.searchsorted(self.item, (item, item + 1))
-        return dict(zip(self.code[start:end].tolist(), self.probability[start:end].tolist(), strict=True))

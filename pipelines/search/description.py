@@ -26,7 +26,7 @@ def describe_items(
 def _describe(
     candidates: Candidates, item_id: str, labels: dict[str, list[str] | None], thumbnail: bytes | None
 ) -> Item:
-    taxonomy, position = candidates.taxonomy, candidates.find(item_id)
+    taxonomy, position = candidates.taxonomy, candidates.ids.find(item_id)
     assert position is not None, item_id
     ((_, image_uri, metadata),) = candidates.facts(np.array([position]))
     carried = {name: candidates.carried_by(n, position) for n, name in enumerate(taxonomy.names)}

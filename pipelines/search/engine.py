@@ -132,10 +132,10 @@ class Engine:
         """
         checked = None if filter_ is None else check_filter(filter_, self.scope.metadata, self.limits)
         allowed = np.flatnonzero(self._candidates.allowed(checked, (), None))
-        part = allowed[np.argsort(self._candidates.id_ranks[allowed])][offset : offset + count]
-        return describe_items(
-            self.reader, self._candidates, self._candidates.item_ids(part), thumbnails=thumbnails
-        ), len(allowed)
+        part = allowed[np.argsort(self._candidates.ids.ranks[allowed])][offset : offset + count]
+        return describe_items(self.reader, self._candidates, self._candidates.ids.at(part), thumbnails=thumbnails), len(
+            allowed
+        )
 
     def embed(self, image: bytes) -> tuple[QueryDuet, Vector | None]:
         """The duet of an encoded picture, and its global embedding where the model has one.
@@ -190,7 +190,7 @@ class Engine:
         with stage("rank"):
 
             def best(limit: int) -> NDArray[np.int64]:
-                ids = self._candidates.id_ranks[allowed]
+                ids = self._candidates.ids.ranks[allowed]
                 return rank(shelf, scores.similarity, ids, secondary=scores.secondary, limit=limit)
 
             order = best(end) if group_of is None else best_of_groups(best, group_of[allowed], end)
@@ -233,7 +233,7 @@ class Engine:
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:
             return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
-        every, position = self._allowed(plan), self._candidates.find(read_item_id(item_id, self.limits, "item_id"))
+        every, position = self._allowed(plan), self._candidates.ids.find(read_item_id(item_id, self.limits, "item_id"))
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")
@@ -247,10 +247,10 @@ class Engine:
         """Whether it is faster to look at all candidates roughly before some of them are compared."""
         if candidates < max(_FEW, 4 * places):
             return False
-        return self._candidates.in_memory(query.attributes, query.classes, query.merged is not None)
+        return self._candidates.spaces.in_memory(query.spaces)
 
     def _allowed(self, plan: Plan) -> NDArray[np.bool_]:
         """Which items are the plan's candidates: N."""
-        leave_out = None if plan.item_id is None else self._candidates.find(plan.item_id)
+        leave_out = None if plan.item_id is None else self._candidates.ids.find(plan.item_id)
         excluded = [index for condition in plan.conditions for index in condition.excluded]
         return self._candidates.allowed(plan.filter, excluded, leave_out)

@@ -97,7 +97,7 @@ def explain_item(
     plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], position: int
 ) -> tuple[Hit, tuple[AttributeExplanation, ...]]:
     """The candidate at a position, ranked among all those at the positions `allowed`, and the parts of its score."""
-    scores, ids = score(plan, query, candidates, allowed), candidates.id_ranks[allowed]
+    scores, ids = score(plan, query, candidates, allowed), candidates.ids.ranks[allowed]
     order = rank(scores.tier, scores.similarity, ids, secondary=scores.secondary)
     place = int(np.flatnonzero(allowed[order] == position)[0])
     (hit,) = make_hits(plan, query, candidates, allowed, scores, order[place : place + 1], place + 1)
@@ -108,7 +108,7 @@ def _parts(plan: Plan, query: QueryVectors, hit: Hit, candidates: Candidates) ->
     """The parts of a hit's score, of each attribute that its contributions tell about."""
     conditions = {condition.attribute: condition for condition in plan.ranking}
     total = sum(condition.weight for condition in conditions.values())
-    position = candidates.find(hit.item_id)
+    position = candidates.ids.find(hit.item_id)
     assert position is not None
     result = []
     for n, told in zip(plan.explained, hit.contributions, strict=True):
@@ -118,7 +118,7 @@ def _parts(plan: Plan, query: QueryVectors, hit: Hit, candidates: Candidates) ->
         carried, taxonomy = candidates.carried_by(n, position), plan.taxonomy
         by_class: dict[int, float] = {}
         if condition is not None and query.classes:
-            stored = candidates.class_embeddings(n, hit.item_id)
+            stored = candidates.spaces.class_embeddings(n, hit.item_id)
             by_class = {
                 index: float(np.float32(query.classes[index].astype(np.float64) @ stored[index].astype(np.float64)))
                 for index in query.wanted[n]

@@ -23,7 +23,7 @@ SHORTLIST = 512  # of which the sketches say that they are the nearest, that are
 _SKETCHES = (1 / 16, 1 / 8, 1 / 4)  # of a row's width, the shortest first
 _KEPT_BY_SKETCHES, _KEPT_BY_VISITS = 0.995, 0.98  # shares of the neighbours
 _WORTH = 0.25  # of the partitions: whoever must visit more is as fast without them
-_CHANGED = 0.3  # of the rows: from there on what was learnt of those before does not serve any more
+_CHANGED = 0.3  # of the rows, since it was learnt: from there on what was learnt does not serve any more
 _SAMPLE, _LEARNT_FROM, _ROUNDS = 200, 32, 8  # queries; rows for each centre; of k-means
 _BLOCK = 8192  # rows in single precision at once
 
@@ -36,6 +36,7 @@ class Partitions:
         basis: D×d, orthonormal; a row's sketch is its product with this.
         centres: k×d, sketches of norm 1.
         visits: partitions that a search visits at least.
+        fresh: how many rows have come since this was learnt, over all snapshots.
         starts: k+1 row numbers; a partition ends where the next one begins.
         sketches: n×d.
     """
@@ -43,6 +44,7 @@ class Partitions:
     basis: torch.Tensor
     centres: torch.Tensor
     visits: int
+    fresh: int
     starts: NDArray[np.int64]
     sketches: Rows
 
@@ -75,8 +77,8 @@ def partition(rows: Rows, like: tuple[Rows, Partitions] | None = None) -> tuple[
 
     Args:
         rows: n×D.
-        like: embeddings of before, sorted by their partitions. As long as most of them are among the new ones, and
-            about as many, what was learnt of them serves again, and costs no more than what is new.
+        like: embeddings of before, sorted by their partitions. As long as most of those that it was learnt of are
+            still there, and about as many, it serves again, and costs no more than what is new.
 
     Returns:
         The order, n row numbers, that sorts them by partition, and the partitions of what is so sorted; None if
@@ -103,13 +105,14 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     order = np.argsort(old)
     place = order[np.minimum(np.searchsorted(old[order], new), len(old) - 1)]
     fresh = old[place] != new
-    if fresh.mean() > _CHANGED:
+    changed = learnt.fresh + int(fresh.sum())  # of all that came since, or a little at a time would never be too much
+    if changed > _CHANGED * len(rows):
         return None
     own = np.repeat(np.arange(len(learnt)), np.diff(learnt.starts))[place]
     sketches = learnt.sketches[place]
     sketches[fresh] = _sketches(rows[fresh], learnt.basis)
     own[fresh] = _nearest_centre(sketches[fresh], learnt.centres)
-    return own, replace(learnt, sketches=sketches)
+    return own, replace(learnt, fresh=changed, sketches=sketches)
 
 
 def _first_numbers(rows: Rows) -> NDArray[np.uint64]:
@@ -144,7 +147,7 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
     visits = int(np.quantile(needed, _KEPT_BY_VISITS, method="higher")) + 1
     if visits > _WORTH * len(centres):
         return None
-    return own, Partitions(basis[:, :width].contiguous(), centres, visits, np.empty(0, np.int64), short)
+    return own, Partitions(basis[:, :width].contiguous(), centres, visits, 0, np.empty(0, np.int64), short)
 
 
 def _basis(rows: Rows, dice: np.random.Generator) -> torch.Tensor:

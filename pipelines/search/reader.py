@@ -63,3 +63,10 @@ class Reader(Protocol):
     def dataset(self, table: str) -> Dataset:
         """A table (names: `pipelines.index.naming`), with its sentinel row: read with `pipelines.index.schema.LIVE`."""
         ...
+
+
+def read_rows(reader: Reader, table: str, columns: list[str], where: Any) -> pa.Table:
+    """Columns of the rows of a table that meet a ``pyarrow.compute`` expression."""
+    dataset = reader.dataset(table)
+    schema = pa.schema([dataset.schema.field(column) for column in columns])
+    return pa.Table.from_batches(list(dataset.to_batches(columns=columns, filter=where)), schema)

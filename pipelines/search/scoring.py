@@ -51,7 +51,8 @@ class Scores:
 
 def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]) -> Scores:
     """Scores of the candidates at the positions `allowed`."""
-    attributes = {n: candidates.attribute_similarity(n, query.attributes[n], allowed) for n in query.attributes}
+    spaces = candidates.spaces
+    attributes = {n: spaces.similarity(("attribute", n), query.attributes[n], allowed) for n in query.attributes}
     conditions, classes = plan.ranking, {}
     tier, similarity, secondary = None, None, None
     if conditions:
@@ -67,7 +68,7 @@ def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDAr
         secondary = mean_similarity([attributes[condition.attribute] for condition in conditions], weights)
     if query.merged is not None:
         secondary = similarity
-        similarity = candidates.global_similarity(query.merged, allowed).astype(np.float64)
+        similarity = spaces.similarity(("global", 0), query.merged, allowed).astype(np.float64)
     if similarity is None:
         similarity = mean_similarity([attributes[n] for n in sorted(attributes)])
     return Scores(tier, similarity, secondary, attributes, classes)
@@ -77,11 +78,12 @@ def estimate(
     plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], precision: Precision
 ) -> NDArray[np.float64]:
     """The similarities of `Scores`, computed with less precision, and nothing besides: n."""
+    spaces = candidates.spaces
     if query.merged is not None:
-        return candidates.global_similarity(query.merged, allowed, precision).astype(np.float64)
+        return spaces.similarity(("global", 0), query.merged, allowed, precision).astype(np.float64)
     if not plan.ranking:
         return mean_similarity(
-            [candidates.attribute_similarity(n, query.attributes[n], allowed, precision) for n in query.attributes]
+            [spaces.similarity(("attribute", n), query.attributes[n], allowed, precision) for n in query.attributes]
         )
     similarities = []
     for condition in plan.ranking:
@@ -90,7 +92,8 @@ def estimate(
         lacking = np.ones(len(allowed), np.bool_) if by_class is None else ~carried.any(1)
         similarity = np.zeros(len(allowed), np.float32)
         if lacking.any():
-            similarity[lacking] = candidates.attribute_similarity(n, query.attributes[n], allowed[lacking], precision)
+            vector = query.attributes[n]
+            similarity[lacking] = spaces.similarity(("attribute", n), vector, allowed[lacking], precision)
         similarities.append(_keys(condition, carried, by_class, similarity)[1])
     return mean_similarity(similarities, [condition.weight for condition in plan.ranking])
 
@@ -137,7 +140,7 @@ def _by_class(
     for k, index in enumerate(wanted):
         carried[:, k] = candidates.carry(index)[allowed]
         if by_class is not None:
-            by_class[:, k] = candidates.class_similarity(index, query.classes[index], allowed, precision)
+            by_class[:, k] = candidates.spaces.similarity(("class", index), query.classes[index], allowed, precision)
     return carried, by_class
 
 

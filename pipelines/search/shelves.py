@@ -14,13 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import Candidates, Space
+from .candidates import Candidates
 from .columns import Precision
 from .partitions import SHORTLIST
 from .plan import Plan
-from .query import Vector
 from .request import Match
 from .scoring import estimate
+from .spaces import Space
 from .vectors import QueryVectors
 
 
@@ -100,9 +100,7 @@ def fill(
 def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_]) -> Iterator[Shelf]:
     for tier, members in _tiers(plan, query, candidates, allowed):
         count = int(np.count_nonzero(members))
-        near = (
-            None if plan.exact or count < candidates.partition_from else _near(plan, query, candidates, members, tier)
-        )
+        near = _near(plan, query, candidates, members, tier)
         if near is None:
             yield Shelf(tier, np.flatnonzero(members), count)
             continue
@@ -136,16 +134,20 @@ def _tiers(
 def _near(
     plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int
 ) -> NDArray[np.int64] | None:
-    """Those of a tier near the query in one of the spaces that it is ranked by; None = it is as well to take all."""
-    if not candidates.in_memory(query.attributes, query.classes, query.merged is not None):
+    """Those of a tier near the query in the spaces that it is ranked by; None = all of it are to be compared."""
+    count, vectors = np.count_nonzero(members), query.spaces
+    if plan.exact or count < candidates.spaces.partition_from or not candidates.spaces.in_memory(vectors):
         return None
-    spaces = _spaces(plan, query, tier)
+    spaces = _ranking_spaces(plan, query, tier)
     # By the sketches of one space at once; of several spaces the sum counts, of all those that are near in any.
-    parts = [candidates.near(space, vector, members, SHORTLIST, shortlist=len(spaces) == 1) for space, vector in spaces]
+    parts = [
+        candidates.spaces.near(space, vectors[space], members, SHORTLIST, shortlist=len(spaces) == 1)
+        for space in spaces
+    ]
     found = [part for part in parts if part is not None]
     assert len(found) == len(parts), "all fit into memory"
     near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if not SHORTLIST <= len(near) <= np.count_nonzero(members) // 2:
+    if not SHORTLIST <= len(near) <= count // 2:
         return None
     if len(near) > SHORTLIST:
         similarity = estimate(plan, query, candidates, near, Precision.SKETCH)
@@ -153,12 +155,12 @@ def _near(
     return near
 
 
-def _spaces(plan: Plan, query: QueryVectors, tier: int) -> list[tuple[Space, Vector]]:
+def _ranking_spaces(plan: Plan, query: QueryVectors, tier: int) -> list[Space]:
     """What a tier is ranked by."""
     if query.merged is not None:
-        return [(("global", 0), query.merged)]
+        return [("global", 0)]
     if not plan.ranking:
-        return [(("attribute", n), vector) for n, vector in query.attributes.items()]
+        return [("attribute", n) for n in query.attributes]
     wanted = {condition.attribute: query.wanted[condition.attribute] for condition in plan.ranking}
     classes = [index for indices in wanted.values() for index in indices] if query.classes and tier else []
     most = sum(
@@ -167,5 +169,4 @@ def _spaces(plan: Plan, query: QueryVectors, tier: int) -> list[tuple[Space, Vec
     )
     # By attribute where an item carries no wanted class; one of the highest tier carries one of each that has any.
     lacking = [n for n in wanted if not (classes and wanted[n] and tier == most)]
-    result: list[tuple[Space, Vector]] = [(("attribute", n), query.attributes[n]) for n in lacking]
-    return result + [(("class", index), query.classes[index]) for index in classes]
+    return [*(("attribute", n) for n in lacking), *(("class", index) for index in classes)]

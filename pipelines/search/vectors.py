@@ -16,6 +16,7 @@ from pipelines.errors import RequestError
 from .candidates import Candidates
 from .plan import Plan, QueryKind
 from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector, check_duet, check_finite
+from .spaces import Space
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,13 @@ class QueryVectors:
     merged: Vector | None = None
     removed: tuple[int, ...] = ()
     added: tuple[int, ...] = ()
+
+    @property
+    def spaces(self) -> dict[Space, Vector]:
+        """Every vector, by its space."""
+        result: dict[Space, Vector] = {("attribute", n): vector for n, vector in self.attributes.items()}
+        result |= {("class", index): vector for index, vector in self.classes.items()}
+        return result if self.merged is None else result | {("global", 0): self.merged}
 
 
 @dataclass(frozen=True)
@@ -122,13 +130,13 @@ class QuerySource:
         return self.encode(plan.image, plan.wanted_classes)
 
     def _from_item(self, plan: Plan, item_id: str) -> QueryDuet:
-        taxonomy, position = plan.taxonomy, self.candidates.find(item_id)
+        taxonomy, position = plan.taxonomy, self.candidates.ids.find(item_id)
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")
         every = range(len(taxonomy.attributes))
         needed = every if plan.changes else plan.explained  # the global embedding is of all of them
-        stored = {n: self.candidates.attribute_embedding(n, item_id) for n in needed}
+        stored = {n: self.candidates.spaces.attribute_embedding(n, item_id) for n in needed}
         attributes = np.zeros((len(every), len(next(iter(stored.values())))), np.float32)
         probabilities = np.zeros(taxonomy.class_count, np.float32)
         carried = np.zeros(taxonomy.class_count, np.bool_)
@@ -139,7 +147,7 @@ class QuerySource:
                 carried[index], probabilities[index] = True, probability
         if self.has_classes:
             for condition in plan.ranking:
-                classes |= self.candidates.class_embeddings(condition.attribute, item_id, condition.classes)
+                classes |= self.candidates.spaces.class_embeddings(condition.attribute, item_id, condition.classes)
         return QueryDuet(attributes, carried, probabilities, classes)
 
     def _change(self, duet: QueryDuet, plan: Plan) -> tuple[NDArray[np.float32], NDArray[np.bool_], Vector]:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from pipelines.index import requests as module
 from pipelines.index.committer import Committer
-from pipelines.index.lease import Lease
 from pipelines.index.requests import Request, Requests
 from pipelines.index.store import Index
 
-from .support import Item, checkpoint, receipt
+from .support import Item, receipt
 
 ONE = Request("one 'quoted' 1", "d1")
-
-
-@pytest.fixture
-def index(tmp_path: Path) -> Index:
-    return Index.create(tmp_path / "index")
-
-
-@pytest.fixture
-def committer(index: Index) -> Iterator[Committer]:
-    with Lease(index.uri) as lease:
-        yield Committer(index, index.create_generation(checkpoint(), "/c"), lease)
 
 
 def test_nothing_is_known_of_what_nobody_asked(index: Index) -> None:

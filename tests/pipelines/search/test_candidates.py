@@ -17,13 +17,6 @@ def candidates(reader: MemoryReader) -> Candidates:
     return Candidates(reader, MatrixCache(10**9))
 
 
-def test_finds_items_by_id() -> None:
-    world = make_world(0, 12)
-    found = candidates(world.reader())
-    assert [found.find(item_id) for item_id in world.ids] == list(range(12))
-    assert found.find("nobody") is None and found.find("\x01mark") is None and len(found) == 12
-
-
 def test_who_carries_what() -> None:
     world = make_world(1, 12)
     found = candidates(world.reader())

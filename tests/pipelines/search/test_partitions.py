@@ -113,6 +113,19 @@ def test_what_was_learnt_serves_again() -> None:
     assert (nearest >= similarity.max(1).values - 1e-4).all()
 
 
+def test_what_changes_a_little_at_a_time_is_learnt_anew_in_the_end() -> None:
+    rows, kept = embeddings(0), 0
+    order, first = made(rows)
+    learnt = first
+    for step in range(5):  # a tenth of the rows each time
+        before, rows = rows[order], rows.copy()
+        rows[step * 600 : (step + 1) * 600] = embeddings(10 + step, 600)
+        order, learnt = made(rows, (before, learnt))
+        kept += torch.equal(learnt.centres, first.centres)
+    assert kept == 3
+    assert learnt.fresh == 600  # what the fourth time taught serves the fifth time
+
+
 @pytest.mark.parametrize("rows", [embeddings(5), embeddings(0, 3 * COUNT), embeddings(0, width=64)])
 def test_what_was_learnt_of_others_does_not(rows: np.ndarray) -> None:
     before = embeddings(0)

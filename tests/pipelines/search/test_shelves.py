@@ -20,7 +20,6 @@ LARGE = [
     pytest.param((), id="alike"),
     pytest.param((AttributeCondition("collar"),), id="as the query"),
     pytest.param((AttributeCondition("colour", ("red",)),), id="a class"),
-    pytest.param((AttributeCondition("pattern", ("print", "tribal")),), id="two classes"),
     pytest.param((AttributeCondition("pattern", ("print", "tribal"), Match.ANY),), id="one of two classes"),
     pytest.param(
         (AttributeCondition("pattern", ("print",)), AttributeCondition("colour", ("black",), weight=2.0)),
@@ -28,6 +27,8 @@ LARGE = [
     ),
     pytest.param((AttributeCondition("colour", excluded_classes=("red",)),), id="all but a class"),
 ]
+
+TWO_CLASSES = pytest.param((AttributeCondition("pattern", ("print", "tribal")),), id="two classes")
 
 
 def wide(world: World) -> World:
@@ -82,12 +83,11 @@ def test_most_of_the_exact_page_is_found(
                 assert replace(hit, rank=0) == replace(same[hit.item_id], rank=0)
         assert Counter(tier for tier, _ in places) == Counter(hit.tier for hit in exact.hits)
         recalls.append(len(same.keys() & {hit.item_id for hit in found.hits}) / 100)
-    two = conditions and len(conditions[0].classes) == 2 and conditions[0].match is Match.ALL
-    assert used > 0 or two, "partitions were never used"  # few items carry two classes
+    assert used > 0, "partitions were never used"
     assert np.mean(recalls) >= 0.95
 
 
-@pytest.mark.parametrize("conditions", [LARGE[0], LARGE[2], LARGE[3]])
+@pytest.mark.parametrize("conditions", [LARGE[0], LARGE[2], TWO_CLASSES])
 def test_pages_fit_each_other(engine: Engine, world: World, conditions: tuple[AttributeCondition, ...]) -> None:
     request = SearchRequest(item_id=world.ids[0], attributes=conditions, page_size=1000)
     every, token, sizes = [], "", [10, 300, 90, 250, 1000]

@@ -64,6 +64,17 @@ def ids(engines: Engines) -> set[str]:
     return {item.item_id for item in engines.of().items(None, offset=0, count=99, thumbnails=False)[0]}
 
 
+def windows(module: Any) -> pytest.MarkDecorator:
+    """Moments to kill a change that `module` publishes: a call of whom, whether after it, and what is done by then."""
+    moments = {
+        "before the commit": (Requests, "begin", True, False),
+        "after the commit": (Committer, "commit", True, True),
+        "after the publication": (module, "publish", True, True),
+        "before the record": (Requests, "answered", False, True),
+    }
+    return pytest.mark.parametrize(("owner", "name", "after", "done"), moments.values(), ids=moments)
+
+
 @pytest.fixture
 def index(shop: Shop, tmp_path: Path) -> Index:
     return make_shop(tmp_path, 6, like=shop).index
@@ -87,16 +98,7 @@ def test_another_server_answers_alike_and_changes_nothing(index: Index) -> None:
         assert raised.value.reason == "REQUEST_ID_REUSED"
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "after", "done"),
-    [
-        (Requests, "begin", True, False),
-        (Committer, "commit", True, True),
-        (driver_module, "publish", True, True),
-        (Requests, "answered", False, True),
-    ],
-    ids=["before the commit", "after the commit", "after the publication", "before the record"],
-)
+@windows(driver_module)
 @pytest.mark.parametrize("meanwhile", [False, True])
 def test_an_upsert_that_was_killed(
     index: Index, owner: Any, name: str, after: bool, done: bool, meanwhile: bool
@@ -112,16 +114,7 @@ def test_an_upsert_that_was_killed(
         assert writer.upsert([A, B, BROKEN], PUT) == put
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "after", "done"),
-    [
-        (Requests, "begin", True, False),
-        (Committer, "commit", True, True),
-        (delete_module, "publish", True, True),
-        (Requests, "answered", False, True),
-    ],
-    ids=["before the commit", "after the commit", "after the publication", "before the record"],
-)
+@windows(delete_module)
 @pytest.mark.parametrize("meanwhile", [False, True])
 def test_a_deletion_that_was_killed(
     index: Index, owner: Any, name: str, after: bool, done: bool, meanwhile: bool

@@ -26,7 +26,7 @@ S1, S2, S3, S4 = (f"s0000000{n}" for n in range(1, 5))
 @pytest.mark.slow
 def test_a_short_soak(tmp_path: Path) -> None:
     soak = Soak(tmp_path, seed=5, seconds=30)
-    soak.run()
+    soak.go()
     text, right = summary(soak)
     assert right, text
     assert soak.counts["searches"] and soak.counts["kills of the server"], text

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory() as folder:
         soak = Soak(given.keep or Path(folder), given.seed, 60 * given.minutes)
-        soak.run()
+        soak.go()
     text, right = summary(soak)
     print(text)
     return 0 if right else 1
