@@ -123,4 +123,4 @@ def take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
     dataset = index.dataset("snapshots")
     if len(dataset.get_fragments()) >= _LIST_FRAGMENTS:
         dataset.optimize.compact_files()
-        dataset.cleanup_old_versions(_READERS_GRACE)
+    dataset.cleanup_old_versions(_READERS_GRACE)  # each publication leaves one, however few fragments there are

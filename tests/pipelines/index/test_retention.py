@@ -3,6 +3,7 @@ from __future__ import annotations
 import glob
 import random
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import lance
@@ -62,6 +63,14 @@ def test_the_list_itself_stays_short(committer: Committer, monkeypatch: pytest.M
         assert len(committer.index.dataset("snapshots").get_fragments()) <= 5
         latest = committer.index.latest()
         assert latest is not None and latest.snapshot_id == f"s{number + 1:08d}"
+
+
+def test_so_do_its_versions(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_READERS_GRACE", timedelta(0))
+    for number in range(12):
+        step(committer, number, settings(batch=3))
+    assert len(committer.index.dataset("snapshots").versions()) <= 5
+    assert sum(file.is_file() for file in Path(committer.index.table_uri("snapshots")).rglob("*")) <= 30
 
 
 def test_what_was_published_within_the_time_stays(committer: Committer) -> None:
