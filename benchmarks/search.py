@@ -111,9 +111,9 @@ def recall(ask: Ask, truth: Sequence[set[int]]) -> float:
     return statistics.mean(len(set(ask(item)) & nearest_) / len(nearest_) for item, nearest_ in enumerate(truth))
 
 
-def rate(ask: Ask, queries: int, clients: int) -> float:
-    """Searches a second of so many clients, each of which waits for its answer."""
-    with ThreadPoolExecutor(clients, initializer=torch.set_num_threads, initargs=(1 if clients > 1 else 2,)) as pool:
+def rate(ask: Ask, queries: int, clients: int, threads: int = 1) -> float:
+    """Searches a second of so many clients, each of which waits for its answer, by so many of torch's threads each."""
+    with ThreadPoolExecutor(clients, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
         list(pool.map(ask, range(clients)))  # warm
         start = time.perf_counter()
         list(pool.map(ask, range(queries)))

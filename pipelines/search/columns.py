@@ -25,6 +25,7 @@ from .partitions import Rows
 T = TypeVar("T")
 
 _BLOCK = 64  # rows that are widened at once; they stay in the processor's cache
+_STEP = 256  # rows by which a product in half precision grows: oneDNN compiles one for each number of rows
 _NONE = np.empty(0, np.float32)
 
 
@@ -95,7 +96,7 @@ class EmbeddingColumn:
         there = row if row.min(initial=0) >= 0 else row[row >= 0]
         if 2 * len(there) > self.count:
             return _spread(row, multiply(rows, vector)[there])
-        return _spread(row, multiply(rows[there], vector))
+        return _spread(row, multiply(rows, vector, there))
 
     def near(
         self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int, *, shortlist: bool
@@ -126,7 +127,7 @@ class EmbeddingColumn:
                 break
         rows = found[0] if len(found) == 1 else np.concatenate(found)
         if shortlist and count > least:
-            similarity = _half_products(matrix.partitions.sketches[rows], sketch)
+            similarity = _half_products(matrix.partitions.sketches, sketch, rows)
             rows = np.sort(rows[np.argpartition(similarity, count - least)[count - least :]])
         return matrix.position[rows]
 
@@ -183,18 +184,29 @@ def _spread(row: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.f
     return result
 
 
-def _products(rows: Rows, query: NDArray[np.float32]) -> NDArray[np.float32]:
+def _products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Of all rows, or of those."""
+    chosen = rows if which is None else rows[which]
     vector = torch.from_numpy(query).double()
-    result = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        block = torch.from_numpy(rows[start : start + _BLOCK]).float().double()  # by way of float: twice as fast
+    result = np.empty(len(chosen), np.float32)
+    for start in range(0, len(chosen), _BLOCK):
+        block = torch.from_numpy(chosen[start : start + _BLOCK]).float().double()  # by way of float: twice as fast
         result[start : start + _BLOCK] = (block @ vector).numpy()
     return result
 
 
-def _half_products(rows: Rows, query: NDArray[np.float32]) -> NDArray[np.float32]:
-    result: NDArray[np.float32] = (torch.from_numpy(rows) @ torch.from_numpy(query).half()).float().numpy()
-    return result
+def _half_products(
+    rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None
+) -> NDArray[np.float32]:
+    """Of all rows, or of those."""
+    chosen, count = rows, len(rows)
+    if which is not None:
+        count = len(which)
+        chosen = np.empty((-(-count // _STEP) * _STEP, rows.shape[1]), np.float16)
+        np.take(rows, which, axis=0, out=chosen[:count], mode="clip")  # "raise" would copy once more
+        chosen[count:] = 0
+    product: NDArray[np.float32] = (torch.from_numpy(chosen) @ torch.from_numpy(query).half())[:count].float().numpy()
+    return product
 
 
 def embeddings(column: pa.Array, width: int) -> NDArray[np.float16]:

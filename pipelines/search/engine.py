@@ -7,40 +7,32 @@ thousands of queries at once, follows the same rule (`pipelines.evaluate.gallery
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.checkpoint import Checkpoint
 from pipelines.errors import RequestError, StoreError
 
 from .candidates import Candidates
-from .columns import Precision
 from .description import describe_items
 from .explanation import Explanation, changed_classes, explain_item
 from .filters import Filter, check_filter
-from .grouping import best_of_groups
-from .hits import make_hits
 from .limits import Limits
 from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
 from .plan import Plan, Scope
 from .planner import make_plan, read_item_id
 from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, Vector
-from .ranking import rank
+from .ranked_page import allowed_by, rank_page
 from .reader import Reader
 from .request import SearchRequest
 from .result import Item, SearchResult
-from .scoring import estimate, promising, score
-from .shelves import fill
-from .vectors import QuerySource, QueryVectors
+from .stages import Stages
+from .vectors import QuerySource
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
-_FEW = 1024  # candidates that are compared at once
 
 
 class Engine:
@@ -160,55 +152,26 @@ class Engine:
             StoreError: the index is damaged.
             ModelError: the model is.
         """
-        seconds: dict[str, float] = {}
-
-        @contextmanager
-        def stage(name: str) -> Iterator[None]:
-            before_stage(name)
-            start = time.perf_counter()
-            yield
-            seconds[name] = time.perf_counter() - start
-
-        with stage("plan"):
+        stages = Stages(before_stage)
+        with stages("plan"):
             plan = self.plan(request)
+        model = self.checkpoint.digest
         if request.validate_only:
-            return SearchResult((), 0, True, plan.snapshot_id, self.checkpoint.digest, seconds, "", plan=str(plan))
-        with stage("query"):
+            return SearchResult((), 0, True, plan.snapshot_id, model, stages.seconds, "", plan=str(plan))
+        with stages("query"):
             query = self._source.vectors(plan)
-        with stage("candidates"):
-            every, end = self._allowed(plan), plan.offset + plan.page_size
-            total = int(np.count_nonzero(every))
-            group_of = None if plan.group_by is None else self._candidates.groups(plan.group_by)
-            shelves = fill(plan, query, self._candidates, every, group_of)
-            allowed, shelf = shelves.allowed, shelves.number
-        with stage("score"):
-            if self._estimates_pay(query, len(allowed), end):
-                estimated = estimate(plan, query, self._candidates, allowed, Precision.HALF)
-                rows = promising(estimated, shelf, end, None if group_of is None else group_of[allowed])
-                allowed, shelf = allowed[rows], shelf[rows]
-            scores = score(plan, query, self._candidates, allowed)
-        with stage("rank"):
-
-            def best(limit: int) -> NDArray[np.int64]:
-                ids = self._candidates.ids.ranks[allowed]
-                return rank(shelf, scores.similarity, ids, secondary=scores.secondary, limit=limit)
-
-            order = best(end) if group_of is None else best_of_groups(best, group_of[allowed], end)
-        with stage("explain"):
-            page, first = order[plan.offset :], plan.offset + 1
-            hits = make_hits(plan, query, self._candidates, allowed, scores, page, first)
-        groups = 0 if group_of is None else len(np.unique(group_of[every]))
-        more = end < (total if group_of is None else groups)
+        page = rank_page(plan, query, self._candidates, stages)
+        next_page = PageToken(plan.snapshot_id, plan.digest, plan.offset + plan.page_size)
         return SearchResult(
-            hits=hits,
-            total_candidates=total,
-            exact=shelves.exact,
+            hits=page.hits,
+            total_candidates=page.total,
+            exact=page.exact,
             snapshot_id=plan.snapshot_id,
-            model=self.checkpoint.digest,
-            timings=seconds,
-            next_page_token=self._tokens.issue(PageToken(plan.snapshot_id, plan.digest, end)) if more else "",
-            total_groups=groups,
-            plan="\n".join([str(plan), *(f"  {one}" for one in shelves.shelves)]),
+            model=model,
+            timings=stages.seconds,
+            next_page_token=self._tokens.issue(next_page) if page.more else "",
+            total_groups=page.groups,
+            plan="\n".join([str(plan), *(f"  {shelf}" for shelf in page.shelves)]),
         )
 
     def explain(self, request: SearchRequest, item_id: str = "") -> Explanation:
@@ -233,24 +196,16 @@ class Engine:
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:
             return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
-        every, position = self._allowed(plan), self._candidates.ids.find(read_item_id(item_id, self.limits, "item_id"))
+        every, position = (
+            allowed_by(plan, self._candidates),
+            self._candidates.ids.find(read_item_id(item_id, self.limits, "item_id")),
+        )
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")
+        every = allowed_by(plan, self._candidates)
         if not every[position]:
             message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
             raise RequestError("NOT_A_CANDIDATE", message, "item_id")
         hit, parts = explain_item(plan, query, self._candidates, np.flatnonzero(every), position)
         return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
-
-    def _estimates_pay(self, query: QueryVectors, candidates: int, places: int) -> bool:
-        """Whether it is faster to look at all candidates roughly before some of them are compared."""
-        if candidates < max(_FEW, 4 * places):
-            return False
-        return self._candidates.spaces.in_memory(query.spaces)
-
-    def _allowed(self, plan: Plan) -> NDArray[np.bool_]:
-        """Which items are the plan's candidates: N."""
-        leave_out = None if plan.item_id is None else self._candidates.ids.find(plan.item_id)
-        excluded = [index for condition in plan.conditions for index in condition.excluded]
-        return self._candidates.allowed(plan.filter, excluded, leave_out)

@@ -19,7 +19,7 @@ Rows = NDArray[np.float16]
 Vector = NDArray[np.float32]
 
 NEIGHBOURS = 100  # of which a search should find its share
-SHORTLIST = 512  # of which the sketches say that they are the nearest, that are compared in full
+SHORTLIST = 256  # of which the sketches say that they are the nearest, that are compared in full
 _SKETCHES = (1 / 16, 1 / 8, 1 / 4)  # of a row's width, the shortest first
 _KEPT_BY_SKETCHES, _KEPT_BY_VISITS = 0.995, 0.98  # shares of the neighbours
 _WORTH = 0.25  # of the partitions: whoever must visit more is as fast without them

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+
+_NO_METADATA: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class ClassProbability:
+class ClassProbability(NamedTuple):
     """A class that an item is predicted to carry.
 
     Args:
@@ -20,8 +21,7 @@ class ClassProbability:
     probability: float
 
 
-@dataclass(frozen=True)
-class Contribution:
+class Contribution(NamedTuple):
     """What one attribute has to do with a hit.
 
     Args:
@@ -42,8 +42,7 @@ class Contribution:
     added: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Hit:
+class Hit(NamedTuple):
     """One item and why it is where it is.
 
     Args:
@@ -61,7 +60,7 @@ class Hit:
     score: float
     item_id: str
     image_uri: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = _NO_METADATA
     contributions: tuple[Contribution, ...] = ()
 
 

@@ -1,9 +1,9 @@
 """Which candidates a page needs: in shelves, all of one before all of the next, and none that the page cannot reach.
 
-A tier with many candidates makes two shelves: the `SHORTLIST` nearest to the query, as far as partitions and sketches
-of the embeddings say (`pipelines.search.partitions`), and the rest. So a search compares what is near, is never short,
-and its pages fit each other, as a shelf depends on the query and the tier alone and not on the page. What is
-approximate is that a candidate that was not thought near stands behind worse ones of its tier.
+A tier with many candidates makes three shelves: the `SHORTLIST` nearest to the query, as far as partitions and sketches
+of the embeddings say (`pipelines.search.partitions`), thrice as many that come next, and the rest. So a search compares
+what is near, is never short, and its pages fit each other, as a shelf depends on the query and the tier alone and not
+on the page. What is approximate is that a candidate that was not thought near stands behind worse ones of its tier.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from .request import Match
 from .scoring import estimate
 from .spaces import Space
 from .vectors import QueryVectors
+
+_NEAR = (SHORTLIST, 4 * SHORTLIST)  # candidates of a tier on its first shelf, and on its first two
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Shelf:
     def __str__(self) -> str:
         """For the plan."""
         if self.near:
-            return f"tier {self.tier}: the {len(self.positions):,} of {self.of:,} that are near by their sketches"
+            return f"tier {self.tier}: {len(self.positions):,} of {self.of:,} that are near by their sketches"
         if len(self.positions) < self.of:
             return f"tier {self.tier}: the other {len(self.positions):,} of {self.of:,}"
         return f"tier {self.tier}: all {self.of:,}"
@@ -100,13 +102,15 @@ def fill(
 def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_]) -> Iterator[Shelf]:
     for tier, members in _tiers(plan, query, candidates, allowed):
         count = int(np.count_nonzero(members))
-        near = _near(plan, query, candidates, members, tier)
-        if near is None:
-            yield Shelf(tier, np.flatnonzero(members), count)
-            continue
-        yield Shelf(tier, near, count, near=True)
-        rest = members.copy()
-        rest[near] = False
+        rest = members
+        for least in _NEAR:
+            near = _near(plan, query, candidates, members, tier, least)
+            if near is None:
+                break
+            fresh = near[rest[near]]
+            yield Shelf(tier, fresh, count, near=True)
+            rest = rest.copy()
+            rest[fresh] = False
         yield Shelf(tier, np.flatnonzero(rest), count)
 
 
@@ -132,26 +136,27 @@ def _tiers(
 
 
 def _near(
-    plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int
+    plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int, least: int
 ) -> NDArray[np.int64] | None:
-    """Those of a tier near the query in the spaces that it is ranked by; None = all of it are to be compared."""
+    """The `least` of a tier nearest the query, twice as many if it is ranked by several spaces; None = compare all."""
     count, vectors = np.count_nonzero(members), query.spaces
     if plan.exact or count < candidates.spaces.partition_from or not candidates.spaces.in_memory(vectors):
         return None
     spaces = _ranking_spaces(plan, query, tier)
+    if len(spaces) > 1:
+        least *= 2  # the sketches' errors add up
     # By the sketches of one space at once; of several spaces the sum counts, of all those that are near in any.
     parts = [
-        candidates.spaces.near(space, vectors[space], members, SHORTLIST, shortlist=len(spaces) == 1)
-        for space in spaces
+        candidates.spaces.near(space, vectors[space], members, least, shortlist=len(spaces) == 1) for space in spaces
     ]
     found = [part for part in parts if part is not None]
     assert len(found) == len(parts), "all fit into memory"
     near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if not SHORTLIST <= len(near) <= count // 2:
+    if not least <= len(near) <= count // 2:
         return None
-    if len(near) > SHORTLIST:
+    if len(near) > least:
         similarity = estimate(plan, query, candidates, near, Precision.SKETCH)
-        near = near[np.argpartition(-similarity, SHORTLIST - 1)[:SHORTLIST]]
+        near = near[np.argpartition(-similarity, least - 1)[:least]]
     return near
 
 

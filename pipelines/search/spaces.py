@@ -40,6 +40,7 @@ class Spaces:
     ) -> None:
         self._reader, self._cache, self._ids, self._carried = reader, cache, ids, carried
         self._taxonomy = reader.snapshot.taxonomy
+        self._columns: dict[Space, EmbeddingColumn] = {}
 
     @property
     def partition_from(self) -> int:
@@ -49,6 +50,15 @@ class Spaces:
     def in_memory(self, spaces: Iterable[Space]) -> bool:
         """Whether the embeddings of some spaces can be kept, all at once."""
         return sum(self._column(space).size for space in spaces) <= self._cache.limit_bytes
+
+    def load(self, spaces: Iterable[Space]) -> bool:
+        """Read the embeddings of some spaces into memory, if they can be kept, all at once. Raises `StoreError`."""
+        columns = [self._column(space) for space in spaces]
+        if sum(column.size for column in columns) > self._cache.limit_bytes:
+            return False
+        for column in columns:
+            column.load()
+        return True
 
     def near(
         self, space: Space, query: Vector, among: NDArray[np.bool_], least: int, *, shortlist: bool
@@ -125,6 +135,11 @@ class Spaces:
         return {self._column(space).key[1:]: space for space in every}
 
     def _column(self, space: Space) -> EmbeddingColumn:
+        if space not in self._columns:
+            self._columns[space] = self._make_column(space)
+        return self._columns[space]
+
+    def _make_column(self, space: Space) -> EmbeddingColumn:
         kind, number = space
         snapshot, count, where, key = self._reader.snapshot, len(self._ids), LIVE, list[str]()
         width: int | None

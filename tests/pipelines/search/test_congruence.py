@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.search import engine
+from pipelines.search import ranked_page
+from pipelines.search.candidates import Candidates
 from pipelines.search.plan import Plan
 
 from .congruence import check
@@ -22,13 +23,13 @@ def test_more_random_programs() -> None:
 
 def test_a_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The search for it is worth something: an engine that forgets the last candidate is caught."""
-    allowed = engine.Engine._allowed
+    allowed_by = ranked_page.allowed_by
 
-    def without_the_last(self: engine.Engine, plan: Plan) -> np.ndarray:
-        mask = allowed(self, plan).copy()
+    def without_the_last(plan: Plan, candidates: Candidates) -> np.ndarray:
+        mask = allowed_by(plan, candidates).copy()
         mask[np.flatnonzero(mask)[-1:]] = False
         return mask
 
-    monkeypatch.setattr(engine.Engine, "_allowed", without_the_last)
+    monkeypatch.setattr(ranked_page, "allowed_by", without_the_last)
     with pytest.raises(AssertionError):
         check(30, 8, shrink=False)

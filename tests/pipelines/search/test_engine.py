@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from model.manipulation import Operation
 from pipelines.errors import RequestError, StoreError
+from pipelines.search import ranked_page
 from pipelines.search.engine import Engine
 from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
@@ -60,7 +61,7 @@ def test_answers_are_the_oracles(data: st.DataObject, key: tuple[int, int, Level
 def test_answers_are_the_oracles_after_estimates(data: st.DataObject, key: tuple[int, int, Levels]) -> None:
     """However few candidates there are, they are looked at roughly first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "_estimates_pay", lambda *_: True)
+        patch.setattr(ranked_page, "_estimates_pay", lambda *_: True)
         check_answer(data, key, 10**9)
 
 
@@ -125,7 +126,7 @@ def test_a_hit_says_why_it_is_there() -> None:
     }
     assert best.metadata == {name: value for name, value in world.metadata[i].items() if value is not None}
     assert best.image_uri == ("" if i % 2 else f"images/{i}.jpg")
-    assert list(result.timings) == ["plan", "query", "candidates", "score", "rank", "explain"]
+    assert list(result.timings) == ["plan", "query", "turn", "candidates", "score", "rank", "explain"]
     assert result.exact and result.model == world.checkpoint.digest and result.snapshot_id == "s00000001"
 
 
@@ -224,7 +225,7 @@ def test_a_caller_can_stop_between_stages() -> None:
 
     with pytest.raises(TimeoutError):
         Engine(world.reader(), world.checkpoint).search(SearchRequest(item_id=world.ids[0]), stop)
-    assert seen == ["plan", "query", "candidates", "score"]
+    assert seen == ["plan", "query", "turn", "candidates", "score"]
 
 
 def test_an_unknown_item_is_said_to_be_unknown() -> None:

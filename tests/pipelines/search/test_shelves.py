@@ -80,7 +80,7 @@ def test_most_of_the_exact_page_is_found(
         same = {hit.item_id: hit for hit in exact.hits}
         for hit in found.hits:  # what is found is told about alike
             if hit.item_id in same:
-                assert replace(hit, rank=0) == replace(same[hit.item_id], rank=0)
+                assert hit._replace(rank=0) == same[hit.item_id]._replace(rank=0)
         assert Counter(tier for tier, _ in places) == Counter(hit.tier for hit in exact.hits)
         recalls.append(len(same.keys() & {hit.item_id for hit in found.hits}) / 100)
     assert used > 0, "partitions were never used"

@@ -119,10 +119,10 @@ def test_a_wrong_answer_is_seen(engine: tuple[World, Engine]) -> None:
     wrong = {
         "one is missing": hits[1:],
         "one comes twice": (first, first, *hits[2:]),
-        "a worse one is there in the place of a better one": (*hits[:5], replace(other, rank=6)),
-        "a score": (replace(first, score=first.score - 0.01), *hits[1:]),
-        "a tier": (replace(first, tier=first.tier + 1), *hits[1:]),
-        "a price": (replace(first, metadata={"price": -1}), *hits[1:]),
+        "a worse one is there in the place of a better one": (*hits[:5], other._replace(rank=6)),
+        "a score": (first._replace(score=first.score - 0.01), *hits[1:]),
+        "a tier": (first._replace(tier=first.tier + 1), *hits[1:]),
+        "a price": (first._replace(metadata={"price": -1}), *hits[1:]),
         "ranks": (second, first, *rest),
     }
     for what, answer in wrong.items():

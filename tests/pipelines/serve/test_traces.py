@@ -22,7 +22,7 @@ from .shop import Shop, item_id, picture, serving
 from .test_interceptor import SPAN, TRACE
 from .watchers import Ended, until
 
-STAGES = ["plan", "query", "candidates", "score", "rank", "explain"]
+STAGES = ["plan", "query", "turn", "candidates", "score", "rank", "explain"]
 
 
 class Traced:

@@ -1,0 +1,107 @@
+"""One page of a search: from a plan and its query's vectors to explained hits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidates import Candidates
+from .columns import Precision
+from .grouping import best_of_groups
+from .hits import make_hits
+from .plan import Plan
+from .ranking import rank
+from .result import Hit
+from .scoring import estimate, promising, score
+from .shelves import Shelf, fill
+from .stages import Stages
+from .vectors import QueryVectors
+
+_FEW = 256  # candidates that are compared at once
+# Pages that a process ranks at a time: with more, threads wait for Python's lock between any two products.
+_TURNS = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class RankedPage:
+    """What is on a page, and what was looked at for it.
+
+    Args:
+        hits: best first.
+        total: candidates.
+        groups: different groups among the candidates; 0 without `group_by`.
+        more: whether another page follows.
+        exact: whether every candidate was compared.
+        shelves: that the candidates were taken from.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int
+    groups: int
+    more: bool
+    exact: bool
+    shelves: tuple[Shelf, ...]
+
+
+def allowed_by(plan: Plan, candidates: Candidates) -> NDArray[np.bool_]:
+    """Which items are a plan's candidates: N."""
+    leave_out = None if plan.item_id is None else candidates.ids.find(plan.item_id)
+    excluded = [index for condition in plan.conditions for index in condition.excluded]
+    return candidates.allowed(plan.filter, excluded, leave_out)
+
+
+def rank_page(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Stages) -> RankedPage:
+    """A plan's page.
+
+    Args:
+        plan: whose filter, ranking, grouping and place are followed.
+        query: of the plan.
+        candidates: N items of the snapshot.
+        stages: "turn", "candidates", "score", "rank" and "explain" are timed.
+
+    Raises:
+        StoreError: the index is damaged.
+    """
+    with ExitStack() as turn:
+        with stages("turn"):
+            in_memory = candidates.spaces.load(query.spaces)
+            if in_memory:  # whoever has to read tables for each search waits for them, and nobody for him
+                turn.enter_context(_TURNS)
+        return _ranked(plan, query, candidates, stages, in_memory)
+
+
+def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Stages, in_memory: bool) -> RankedPage:
+    with stages("candidates"):
+        every, end = allowed_by(plan, candidates), plan.offset + plan.page_size
+        total = int(np.count_nonzero(every))
+        group_of = None if plan.group_by is None else candidates.groups(plan.group_by)
+        shelves = fill(plan, query, candidates, every, group_of)
+        allowed, shelf = shelves.allowed, shelves.number
+    with stages("score"):
+        if in_memory and _estimates_pay(len(allowed), end):
+            estimated = estimate(plan, query, candidates, allowed, Precision.HALF)
+            rows = promising(estimated, shelf, end, None if group_of is None else group_of[allowed])
+            allowed, shelf = allowed[rows], shelf[rows]
+        scores = score(plan, query, candidates, allowed)
+    with stages("rank"):
+
+        def best(limit: int) -> NDArray[np.int64]:
+            ids = candidates.ids.ranks[allowed]
+            return rank(shelf, scores.similarity, ids, secondary=scores.secondary, limit=limit)
+
+        order = best(end) if group_of is None else best_of_groups(best, group_of[allowed], end)
+    with stages("explain"):
+        hits = make_hits(plan, query, candidates, allowed, scores, order[plan.offset :], plan.offset + 1)
+    groups = 0 if group_of is None else len(np.unique(group_of[every]))
+    more = end < (total if group_of is None else groups)
+    return RankedPage(hits, total, groups, more, shelves.exact, shelves.shelves)
+
+
+def _estimates_pay(candidates: int, places: int) -> bool:
+    """Whether it is faster to look at all candidates roughly before some of them are compared."""
+    return candidates >= max(_FEW, 4 * places)
