@@ -5,11 +5,11 @@
     python -m benchmarks.search --items 10000 --width 256
 
 How the vectors lie: `benchmarks.shop`. There is one attribute, so that a search by an item alone is the plain search
-for the nearest, in which all sides can be compared: the engine, which explains each hit; Lance's vector index of the
-same table, through `pipelines.index.vector_index.nearest`; a product of the query with all vectors in single
-precision; and faiss, if it is installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as
-wide as its recall needs. Recall is of the 100 nearest, by products in double precision. At the end the engine's
-search for items of two classes.
+for the nearest, in which all sides can be compared: the engine, which explains each hit, with embeddings in memory and
+with none; Lance's vector index of the same table, through `pipelines.index.vector_index.nearest`; a product of the
+query with all vectors in single precision; and faiss, if it is installed (``pip install faiss-cpu``): HNSW on eight
+bits, and inverted lists, each as wide as its recall needs. Recall is of the 100 nearest, by products in double
+precision. At the end the engine's search for items of two classes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ import torch
 
 from benchmarks.shop import Shop, shop_options
 from pipelines.index.vector_index import nearest
+from pipelines.search.engine import Engine
+from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, SearchRequest
 
 Ask = Callable[[int], list[int]]  # an item -> the nearest others
@@ -40,6 +42,17 @@ def engine_asked(shop: Shop, hits: int) -> Ask:
 
     def ask(item: int) -> list[int]:
         result = shop.engine.search(SearchRequest(item_id=shop.ids[item], page_size=hits))
+        return [int(hit.item_id[5:]) for hit in result.hits]
+
+    return ask
+
+
+def tables_asked(shop: Shop, hits: int) -> Ask:
+    """`engine_asked`, of an engine that may keep no embeddings in memory."""
+    engine = Engine(shop.engine.reader, shop.engine.checkpoint, cache=MatrixCache(0))
+
+    def ask(item: int) -> list[int]:
+        result = engine.search(SearchRequest(item_id=shop.ids[item], page_size=hits))
         return [int(hit.item_id[5:]) for hit in result.hits]
 
     return ask
@@ -129,7 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         shop = Shop(options.items, options.width, Path(folder), options.data)
         truth = exact(shop, options.queries, options.hits)
-        sides = {"engine": engine_asked, "LanceDB": lance_asked, "product, float32": product_asked}
+        sides = {
+            "engine": engine_asked,
+            "engine, by tables alone": tables_asked,
+            "LanceDB": lance_asked,
+            "product, float32": product_asked,
+        }
         asks = {name: make(shop, options.hits) for name, make in sides.items()}
         if faiss is not None:
             for kind in ("HNSW32_SQ8", f"IVF{round(options.items**0.5)},Flat"):

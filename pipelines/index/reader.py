@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from .naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
 from .schema import LIVE, NO_FIELD, is_one_of
 from .snapshot import Snapshot
+from .vector_index import VECTOR_INDEX, nearest
 
 Open = Callable[[str, int], lance.LanceDataset]
 
@@ -29,6 +32,7 @@ class SnapshotReader:
         self.snapshot = snapshot
         self._open = open_table
         self._datasets: dict[str, lance.LanceDataset] = {}
+        self._indexed: dict[str, bool] = {}
 
     def dataset(self, table: str) -> lance.LanceDataset:
         """A table (`pipelines.index.naming`) at its pinned version, for index searches.
@@ -39,6 +43,18 @@ class SnapshotReader:
         if table not in self._datasets:
             self._datasets[table] = self._open(table, self.snapshot.versions[table])
         return self._datasets[table]
+
+    def nearest(
+        self, table: str, query: NDArray[np.float32], count: int, where: pc.Expression | None
+    ) -> list[str] | None:
+        """Item ids of the rows nearest a query by a table's vector index, the best first; None if it has none."""
+        dataset = self.dataset(table)
+        if table not in self._indexed:
+            self._indexed[table] = any(index.name == VECTOR_INDEX for index in dataset.describe_indices())
+        if not self._indexed[table]:
+            return None
+        found: list[str] = nearest(dataset, query, count, where=where).column("item_id").to_pylist()
+        return found
 
     def items(self, columns: Sequence[str] | None = None) -> pa.Table:
         """The items (N rows); None = all columns but the thumbnail."""

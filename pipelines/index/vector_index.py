@@ -21,6 +21,7 @@ from cluster.settings import Section
 VECTOR_INDEX = "embedding_ivf_rq"
 _SAMPLE = 32  # rows for each partition that k-means sees
 _REFINE = 4  # candidates compared by their stored vectors, for each hit that is asked for
+_CODE_BITS = 8  # Lance writes a bit for each number of an embedding, in whole bytes
 _LEAST_PARTITIONS, _MOST_PARTITIONS = 32, 256  # that a search visits: as many as a filter needs, up to the second
 
 
@@ -29,8 +30,9 @@ class VectorIndexSettings(Section):
 
     rows: int = Field(20_000, ge=256)
     """Rows of a table from which on it gets one; a smaller table is scanned."""
-    unindexed_share: float = Field(0.05, ge=0, le=1)
-    """Share of a table's rows outside it from which on it is extended; a scan finds those until then."""
+    unindexed_share: float = Field(0.1, ge=0, le=1)
+    """Share of a table's rows outside it from which on it is extended, which costs little more for more of them; a scan
+    finds those until then."""
     parts: int = Field(8, ge=1)
     """Parts, one from each extension, from which on they are made one."""
     growth: float = Field(16.0, gt=1)
@@ -42,6 +44,8 @@ def bring_up(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> Lite
     rows = dataset.count_rows()
     if "embedding" not in dataset.schema.names or rows < settings.rows:
         return ""
+    if dataset.schema.field("embedding").type.list_size % _CODE_BITS:
+        return ""  # a table that is scanned, however large, rather than one that cannot be published
     index = {index.name: index for index in dataset.describe_indices()}.get(VECTOR_INDEX)
     if index is None:
         train(dataset, settings)

@@ -1,13 +1,13 @@
-"""The embeddings of a table's rows, to be compared with a query: in memory, or streamed where the budget ends.
+"""The embeddings of a table's rows, to be compared with a query: in memory, or read anew where the budget ends.
 
-Both ways give the same similarities. A product is summed in double precision and then rounded to single: the order of
+All ways give the same similarities. A product is summed in double precision and then rounded to single: the order of
 summation, which varies with the rows that stand beside one, is rounded away. So what is equal ties, equal pictures
 under two ids above all, and ties are broken by id.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
@@ -21,11 +21,14 @@ from pipelines.errors import StoreError
 
 from .matrices import Matrix, MatrixCache
 from .partitions import Rows
+from .table_rows import TableRows
 
 T = TypeVar("T")
 
 _BLOCK = 64  # rows that are widened at once; they stay in the processor's cache
 _STEP = 256  # rows by which a product in half precision grows: oneDNN compiles one for each number of rows
+_MOST_FETCHED = 4096  # rows
+_FETCHING, _FINDING = 8, 32  # rows that a scan reads while one is fetched, or found by the table's vector index
 _NONE = np.empty(0, np.float32)
 
 
@@ -50,16 +53,14 @@ class EmbeddingColumn:
         key: snapshot, table and class: unique among all columns that share a cache.
         count: n, rows that there must be.
         width: D.
-        scan: reads the columns ``item_id`` and ``embedding`` of just these rows, batch by batch, in any order.
-        locate: item ids -> positions among the snapshot's items.
+        rows: of the table.
         cache: where the matrix is kept.
     """
 
     key: tuple[str, ...]
     count: int
     width: int
-    scan: Callable[[], Iterable[pa.RecordBatch]]
-    locate: Callable[[pa.ChunkedArray], NDArray[np.int64]]
+    rows: TableRows
     cache: MatrixCache
 
     @property
@@ -75,7 +76,7 @@ class EmbeddingColumn:
         Args:
             query: of width D.
             wanted: w different positions.
-            precision: of what is streamed they are exact in any case.
+            precision: of what is not in memory they are exact in any case.
 
         Returns:
             w.
@@ -84,10 +85,16 @@ class EmbeddingColumn:
             StoreError: the table is not what it should be.
         """
         assert query.shape == (self.width,) and query.dtype == np.float32
-        matrix = self._matrix()
+        matrix = self.cache.kept(self.key)
+        if matrix is None and len(wanted) <= min(_MOST_FETCHED, self.count // _FETCHING):
+            result = np.full(len(wanted), np.nan, np.float32)
+            places, fetched = self.rows.fetch(wanted)
+            result[places] = _products(embeddings(fetched, self.width), query)
+            return result
+        matrix = matrix or self._matrix()
         if matrix is None:
             ids, parts = self._read(lambda rows: _products(rows, query))
-            row, values = Matrix(self.locate(ids), np.empty((0, 0), np.float16)).find(wanted), [_NONE, *parts]
+            row, values = Matrix(self.rows.locate(ids), np.empty((0, 0), np.float16)).find(wanted), [_NONE, *parts]
             return _spread(row, np.concatenate(values)[row[row >= 0]])
         row, rows, vector = matrix.find(wanted), matrix.rows, query
         if precision is Precision.SKETCH and matrix.partitions is not None:
@@ -131,6 +138,30 @@ class EmbeddingColumn:
             rows = np.sort(rows[np.argpartition(similarity, count - least)[count - least :]])
         return matrix.position[rows]
 
+    def near_by_index(
+        self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int
+    ) -> NDArray[np.int64] | None:
+        """Positions of the `least` nearest, about, by the vector index of the table.
+
+        Args:
+            query: of width D.
+            among: N, of these items only.
+            least: so many.
+
+        Returns:
+            So many; None if the table has no vector index, or it would have to find too many others on the way.
+        """
+        count = least + least // 4  # a few may not be among them, as the query itself
+        while count <= self.count // _FINDING:
+            found = self.rows.nearest(query, count)
+            if found is None:
+                return None
+            there = found[among[found]]
+            if len(there) >= least:
+                return np.sort(there[:least])
+            count = max(2 * count, count * least // max(len(there), 1))
+        return None
+
     def load(self) -> None:
         """Read it into memory, if it may be kept there. Raises `StoreError`."""
         self._matrix()
@@ -155,7 +186,7 @@ class EmbeddingColumn:
             rows[done : done + len(part)] = part
             done += len(part)
 
-        position = self.locate(self._read(keep)[0])
+        position = self.rows.locate(self._read(keep)[0])
         order = np.argsort(position)
         matrix = Matrix(position[order], rows[order])
         return matrix if self.count < self.cache.partition_from else matrix.partitioned(self.cache.like(self.key))
@@ -163,7 +194,7 @@ class EmbeddingColumn:
     def _read(self, use: Callable[[NDArray[np.float16]], T]) -> tuple[pa.ChunkedArray, list[T]]:
         """All ids, and what `use` makes of each batch of embeddings."""
         ids, results, done = [], [], 0
-        for batch in self.scan():
+        for batch in self.rows.scan():
             ids.append(batch.column("item_id"))
             done += len(ids[-1])
             if done > self.count:
@@ -171,7 +202,7 @@ class EmbeddingColumn:
             results.append(use(embeddings(batch.column("embedding"), self.width)))
         if done != self.count:
             found = "more" if done > self.count else "fewer"
-            raise StoreError(f"snapshot {' '.join(self.key)}: {found} than {self.count} embeddings; ingest it anew")
+            raise StoreError(f"{self.rows}: {found} than {self.count} embeddings; ingest it anew")
         return pa.chunked_array(ids, pa.string()), results
 
 

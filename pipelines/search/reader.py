@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from model.taxonomy import Taxonomy
 
@@ -62,6 +64,20 @@ class Reader(Protocol):
 
     def dataset(self, table: str) -> Dataset:
         """A table (names: `pipelines.index.naming`), with its sentinel row: read with `pipelines.index.schema.LIVE`."""
+        ...
+
+    def nearest(self, table: str, query: NDArray[np.float32], count: int, where: Any) -> list[str] | None:
+        """Item ids of the rows with the greatest products with a query, about, by a table's vector index.
+
+        Args:
+            table: its name.
+            query: of the width of its embeddings.
+            count: rows wanted.
+            where: of those only that meet a ``pyarrow.compute`` expression; None = of all.
+
+        Returns:
+            The best first; None if the table has no vector index.
+        """
         ...
 
 

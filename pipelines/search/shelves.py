@@ -34,18 +34,18 @@ class Shelf:
         tier: of all of them.
         positions: n.
         of: candidates of the tier.
-        near: whether they are those near the query.
+        near: by what they were found as those near the query; "" if they were not looked for.
     """
 
     tier: int
     positions: NDArray[np.int64]
     of: int
-    near: bool = False
+    near: str = ""
 
     def __str__(self) -> str:
         """For the plan."""
         if self.near:
-            return f"tier {self.tier}: {len(self.positions):,} of {self.of:,} that are near by their sketches"
+            return f"tier {self.tier}: {len(self.positions):,} of {self.of:,} that are near by {self.near}"
         if len(self.positions) < self.of:
             return f"tier {self.tier}: the other {len(self.positions):,} of {self.of:,}"
         return f"tier {self.tier}: all {self.of:,}"
@@ -102,13 +102,13 @@ def fill(
 def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.bool_]) -> Iterator[Shelf]:
     for tier, members in _tiers(plan, query, candidates, allowed):
         count = int(np.count_nonzero(members))
-        rest = members
+        rest, by = members, "their sketches" if candidates.spaces.in_memory(query.spaces) else "the tables' indices"
         for least in _NEAR:
             near = _near(plan, query, candidates, members, tier, least)
             if near is None:
                 break
             fresh = near[rest[near]]
-            yield Shelf(tier, fresh, count, near=True)
+            yield Shelf(tier, fresh, count, by)
             rest = rest.copy()
             rest[fresh] = False
         yield Shelf(tier, np.flatnonzero(rest), count)
@@ -140,21 +140,24 @@ def _near(
 ) -> NDArray[np.int64] | None:
     """The `least` of a tier nearest the query, twice as many if it is ranked by several spaces; None = compare all."""
     count, vectors = np.count_nonzero(members), query.spaces
-    if plan.exact or count < candidates.spaces.partition_from or not candidates.spaces.in_memory(vectors):
+    if plan.exact or count < candidates.spaces.partition_from:
         return None
-    spaces = _ranking_spaces(plan, query, tier)
+    spaces, in_memory = _ranking_spaces(plan, query, tier), candidates.spaces.in_memory(vectors)
     if len(spaces) > 1:
         least *= 2  # the sketches' errors add up
-    # By the sketches of one space at once; of several spaces the sum counts, of all those that are near in any.
-    parts = [
-        candidates.spaces.near(space, vectors[space], members, least, shortlist=len(spaces) == 1) for space in spaces
-    ]
-    found = [part for part in parts if part is not None]
-    assert len(found) == len(parts), "all fit into memory"
+    found = []
+    for space in spaces:
+        if in_memory:  # by the sketches of one space at once; of several spaces the sum counts, of all near in any
+            part = candidates.spaces.near(space, vectors[space], members, least, shortlist=len(spaces) == 1)
+        else:
+            part = candidates.spaces.near_by_index(space, vectors[space], members, least)
+        if part is None:
+            return None
+        found.append(part)
     near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
     if not least <= len(near) <= count // 2:
         return None
-    if len(near) > least:
+    if in_memory and len(near) > least:
         similarity = estimate(plan, query, candidates, near, Precision.SKETCH)
         near = near[np.argpartition(-similarity, least - 1)[:least]]
     return near

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from pipelines.errors import StoreError
 from pipelines.index.naming import GLOBAL, attribute_table, class_table
-from pipelines.index.schema import LIVE
 
 from .carried import CarriedClasses
 from .columns import EmbeddingColumn, Precision, embeddings
@@ -21,6 +20,7 @@ from .item_ids import ItemIds
 from .matrices import MatrixCache
 from .query import Vector
 from .reader import Reader, read_rows
+from .table_rows import TableRows
 
 Space = tuple[Literal["attribute", "class", "global"], int]  # and the index of the attribute or class, else 0
 
@@ -63,8 +63,14 @@ class Spaces:
     def near(
         self, space: Space, query: Vector, among: NDArray[np.bool_], least: int, *, shortlist: bool
     ) -> NDArray[np.int64] | None:
-        """Those of the N items `among` that are near a query in a space (`EmbeddingColumn.near`)."""
+        """Those of the N items `among` that are near a query in a space that is in memory (`EmbeddingColumn.near`)."""
         return self._column(space).near(query, among, least, shortlist=shortlist)
+
+    def near_by_index(
+        self, space: Space, query: Vector, among: NDArray[np.bool_], least: int
+    ) -> NDArray[np.int64] | None:
+        """The same by the index of the space's table (`EmbeddingColumn.near_by_index`)."""
+        return self._column(space).near_by_index(query, among, least)
 
     def similarity(
         self, space: Space, query: Vector, wanted: NDArray[np.int64], precision: Precision = Precision.EXACT
@@ -76,11 +82,14 @@ class Spaces:
         """
         similarity = self._column(space).similarities(query, wanted, precision)
         kind, number = space
+        there = ~np.isnan(similarity)
         if kind == "class":
             n, code = self._class(number)
-            if not np.array_equal(self._carried(n).carry(code)[wanted], ~np.isnan(similarity)):
+            if not np.array_equal(self._carried(n).carry(code)[wanted], there):
                 attribute, name = self._taxonomy.class_name(number)
                 raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
+        elif not there.all():
+            raise StoreError(f"{self._column(space).rows} lacks embeddings of items; ingest it anew")
         return similarity
 
     def attribute_embedding(self, n: int, item_id: str) -> Vector:
@@ -141,29 +150,18 @@ class Spaces:
 
     def _make_column(self, space: Space) -> EmbeddingColumn:
         kind, number = space
-        snapshot, count, where, key = self._reader.snapshot, len(self._ids), LIVE, list[str]()
+        snapshot, count, class_name = self._reader.snapshot, len(self._ids), None
         width: int | None
         if kind == "attribute":
             table, width = attribute_table(self._taxonomy.names[number]), snapshot.width
         elif kind == "global":
             table, width = GLOBAL, snapshot.global_width
         else:
-            (attribute, name), (n, code) = self._taxonomy.class_name(number), self._class(number)
+            (attribute, class_name), (n, code) = self._taxonomy.class_name(number), self._class(number)
             table, width, count = class_table(attribute), snapshot.class_width, self._carried(n).number(code)
-            where, key = LIVE & (pc.field("class") == name), [name]
         assert width is not None, f"the model has no {kind} space"
-
-        def scan() -> Any:
-            return self._reader.dataset(table).to_batches(columns=["item_id", "embedding"], filter=where)
-
-        return EmbeddingColumn(
-            key=(snapshot.snapshot_id, table, *key),
-            count=count,
-            width=width,
-            scan=scan,
-            locate=lambda ids: self._ids.locate(ids, table),
-            cache=self._cache,
-        )
+        key = (snapshot.snapshot_id, table, *([] if class_name is None else [class_name]))
+        return EmbeddingColumn(key, count, width, TableRows(self._reader, table, self._ids, class_name), self._cache)
 
     def _class(self, index: int) -> tuple[int, int]:
         """Attribute of a class, and its place within it."""

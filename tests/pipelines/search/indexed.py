@@ -13,7 +13,7 @@ from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows
 from pipelines.index.lease import Lease
 from pipelines.index.naming import PROTOTYPES
-from pipelines.index.publish import publish
+from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.receipt import Receipt
 from pipelines.index.schema import LIVE
 from pipelines.index.snapshot import Snapshot
@@ -30,6 +30,7 @@ def publish_tables(
     *,
     metadata: Sequence[pa.Field] = METADATA,
     deleted: Sequence[str] = (),
+    settings: PublishSettings | None = None,
 ) -> Snapshot:
     """Upsert the rows of the tables (without sentinels), delete items, publish."""
     with Lease(index.uri) as lease:
@@ -38,10 +39,10 @@ def publish_tables(
         fragments = {name: write_rows(committer.datasets[name], rows) for name, rows in tables.items()}
         ids = tables["items"].column("item_id").to_pylist() if "items" in tables else []
         committer.commit([Receipt(committer.sequence + 1, (*ids, *deleted), fragments=fragments)])
-        return publish(committer)
+        return publish(committer, settings=settings)
 
 
-def publish_world(index: Index, world: World) -> Snapshot:
+def publish_world(index: Index, world: World, settings: PublishSettings | None = None) -> Snapshot:
     """A `World` in an index."""
     prototypes = Prototypes(
         torch.from_numpy(world.prototypes),
@@ -57,4 +58,5 @@ def publish_world(index: Index, world: World) -> Snapshot:
         world.checkpoint.digest,
     )
     tables = {name: table for name, table in world.reader().tables.items() if name != PROTOTYPES}
-    return publish_tables(index, checkpoint, "/checkpoint", {name: t.filter(LIVE) for name, t in tables.items()})
+    live = {name: table.filter(LIVE) for name, table in tables.items()}
+    return publish_tables(index, checkpoint, "/checkpoint", live, settings=settings)

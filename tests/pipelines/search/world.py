@@ -185,6 +185,9 @@ class MemoryReader:
     def dataset(self, table: str) -> Any:
         return _Dataset(self, table)
 
+    def nearest(self, table: str, query: np.ndarray, count: int, where: Any) -> None:
+        """There is no index."""
+
     def scan(self, table: str, columns: list[str], where: Any) -> Any:
         self.scans.append((table, tuple(columns)))
         return ds.dataset(self.tables[table]).to_batches(columns=columns, filter=where, batch_size=self._batch)
