@@ -115,6 +115,7 @@ class Server:
         await self._health.enter_graceful_shutdown()
         self._following.cancel()
         await self._server.stop(self._settings.drain_seconds)
+        self._server = None  # it shuts down once more when it is forgotten, which needs the event loop
         with contextlib.suppress(asyncio.CancelledError, DuetError):
             await self._following
         await asyncio.to_thread(self._backend.close)
