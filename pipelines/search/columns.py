@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _BLOCK = 64  # rows that are widened at once; they stay in the processor's cache
 _STEP = 256  # rows by which a product in half precision grows: oneDNN compiles one for each number of rows
-_MOST_FETCHED = 4096  # rows
-_FETCHING, _FINDING = 8, 32  # rows that a scan reads while one is fetched, or found by the table's vector index
+FETCHING = 8  # rows that a scan reads while one is fetched
+_FINDING = 32  # and while one is found by the table's vector index
 _NONE = np.empty(0, np.float32)
 
 
@@ -85,8 +85,8 @@ class EmbeddingColumn:
             StoreError: the table is not what it should be.
         """
         assert query.shape == (self.width,) and query.dtype == np.float32
-        matrix = self.cache.kept(self.key)
-        if matrix is None and len(wanted) <= min(_MOST_FETCHED, self.count // _FETCHING):
+        matrix = self.cache.kept(self.key) if precision is Precision.EXACT else None
+        if matrix is None and precision is Precision.EXACT and len(wanted) <= self.count // FETCHING:
             result = np.full(len(wanted), np.nan, np.float32)
             places, fetched = self.rows.fetch(wanted)
             result[places] = _products(embeddings(fetched, self.width), query)
@@ -149,7 +149,8 @@ class EmbeddingColumn:
             least: so many.
 
         Returns:
-            So many; None if the table has no vector index, or it would have to find too many others on the way.
+            So many; None if the table has no vector index, if that finds too few, or would have to find so many others
+            that the table is read in less time.
         """
         count = least + least // 4  # a few may not be among them, as the query itself
         while count <= self.count // _FINDING:
@@ -159,6 +160,8 @@ class EmbeddingColumn:
             there = found[among[found]]
             if len(there) >= least:
                 return np.sort(there[:least])
+            if len(found) < count:
+                return None
             count = max(2 * count, count * least // max(len(there), 1))
         return None
 

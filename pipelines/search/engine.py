@@ -196,10 +196,7 @@ class Engine:
         changes = changed_classes(query, self.scope.taxonomy)
         if not item_id:
             return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes)
-        every, position = (
-            allowed_by(plan, self._candidates),
-            self._candidates.ids.find(read_item_id(item_id, self.limits, "item_id")),
-        )
+        position = self._candidates.ids.find(read_item_id(item_id, self.limits, "item_id"))
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")

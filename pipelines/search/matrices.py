@@ -70,6 +70,8 @@ class MatrixCache:
         """The matrix of that key if it is in memory now."""
         with self._lock:
             found = self._kept.get(key)
+            if found is not None:
+                self._kept.move_to_end(key)
         return found[1].result() if found is not None and found[1].done() and not found[1].exception() else None
 
     def like(self, key: Key) -> Matrix | None:

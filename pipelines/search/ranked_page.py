@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +17,14 @@ from .plan import Plan
 from .ranking import rank
 from .result import Hit
 from .scoring import estimate, promising, score
-from .shelves import Shelf, fill
+from .shelves import NEAR, Shelf, fill
 from .stages import Stages
 from .vectors import QueryVectors
 
 _FEW = 256  # candidates that are compared at once
-# Pages that a process ranks at a time: with more, threads wait for Python's lock between any two products.
+# Pages of few products each that a process ranks at a time: with more, threads wait for Python's lock between any two.
 _TURNS = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
+_PATIENCE = 0.1  # seconds between two looks at whether anybody still waits for the answer
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,32 @@ def rank_page(plan: Plan, query: QueryVectors, candidates: Candidates, stages: S
     Raises:
         StoreError: the index is damaged.
     """
-    with ExitStack() as turn:
-        with stages("turn"):
-            in_memory = candidates.spaces.load(query.spaces)
-            if in_memory:  # whoever has to read tables for each search waits for them, and nobody for him
-                turn.enter_context(_TURNS)
+    with stages("turn"):
+        in_memory = candidates.spaces.load(query.spaces)
+        # Others wait for nobody who compares everything, or has to read tables.
+        turn = (
+            in_memory
+            and not plan.exact
+            and plan.offset + plan.page_size <= NEAR[-1]
+            and _turn(query, candidates, stages)
+        )
+    try:
         return _ranked(plan, query, candidates, stages, in_memory)
+    finally:
+        if turn:
+            _TURNS.release()
+
+
+def _turn(query: QueryVectors, candidates: Candidates, stages: Stages) -> bool:
+    """Wait for a turn; whether it is one. It is none for whom others' embeddings keep pushing out of memory."""
+    for _ in range(3):
+        while not _TURNS.acquire(timeout=_PATIENCE):
+            stages.check("turn")
+        if candidates.spaces.resident(query.spaces):
+            return True
+        _TURNS.release()
+        candidates.spaces.load(query.spaces)
+    return False
 
 
 def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Stages, in_memory: bool) -> RankedPage:

@@ -1,7 +1,8 @@
 """Which candidates a page needs: in shelves, all of one before all of the next, and none that the page cannot reach.
 
-A tier with many candidates makes three shelves: the `SHORTLIST` nearest to the query, as far as partitions and sketches
-of the embeddings say (`pipelines.search.partitions`), thrice as many that come next, and the rest. So a search compares
+A tier with many candidates makes three shelves: some hundreds that are nearest to the query, as far as partitions and
+sketches of the embeddings say (`pipelines.search.partitions`) or, where those are not in memory, the vector indices of
+the tables; thrice as many that come next; and the rest. So a search compares
 what is near, is never short, and its pages fit each other, as a shelf depends on the query and the tier alone and not
 on the page. What is approximate is that a candidate that was not thought near stands behind worse ones of its tier.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import Candidates
-from .columns import Precision
+from .columns import FETCHING, Precision
 from .partitions import SHORTLIST
 from .plan import Plan
 from .request import Match
@@ -23,7 +24,7 @@ from .scoring import estimate
 from .spaces import Space
 from .vectors import QueryVectors
 
-_NEAR = (SHORTLIST, 4 * SHORTLIST)  # candidates of a tier on its first shelf, and on its first two
+NEAR = (SHORTLIST, 4 * SHORTLIST)  # candidates of a tier on its first shelf, and on its first two
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: N
     for tier, members in _tiers(plan, query, candidates, allowed):
         count = int(np.count_nonzero(members))
         rest, by = members, "their sketches" if candidates.spaces.in_memory(query.spaces) else "the tables' indices"
-        for least in _NEAR:
+        for least in NEAR:
             near = _near(plan, query, candidates, members, tier, least)
             if near is None:
                 break
@@ -138,13 +139,20 @@ def _tiers(
 def _near(
     plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int, least: int
 ) -> NDArray[np.int64] | None:
-    """The `least` of a tier nearest the query, twice as many if it is ranked by several spaces; None = compare all."""
+    """Those of a tier near the query; None = compare all.
+
+    In memory the `least` nearest, or twice as many if it is ranked by several spaces; by the tables' indices the
+    `least` nearest in each of the spaces.
+    """
     count, vectors = np.count_nonzero(members), query.spaces
     if plan.exact or count < candidates.spaces.partition_from:
         return None
     spaces, in_memory = _ranking_spaces(plan, query, tier), candidates.spaces.in_memory(vectors)
-    if len(spaces) > 1:
+    if in_memory and len(spaces) > 1:
         least *= 2  # the sketches' errors add up
+    most = count // (2 if in_memory else FETCHING)  # beyond that all are compared in less time
+    if least * (1 if in_memory else len(spaces)) > most:
+        return None
     found = []
     for space in spaces:
         if in_memory:  # by the sketches of one space at once; of several spaces the sum counts, of all near in any
@@ -155,7 +163,7 @@ def _near(
             return None
         found.append(part)
     near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if not least <= len(near) <= count // 2:
+    if not least <= len(near) <= most:
         return None
     if in_memory and len(near) > least:
         similarity = estimate(plan, query, candidates, near, Precision.SKETCH)

@@ -51,6 +51,10 @@ class Spaces:
         """Whether the embeddings of some spaces can be kept, all at once."""
         return sum(self._column(space).size for space in spaces) <= self._cache.limit_bytes
 
+    def resident(self, spaces: Iterable[Space]) -> bool:
+        """Whether the embeddings of some spaces are in memory now."""
+        return all(self._cache.kept(self._column(space).key) is not None for space in spaces)
+
     def load(self, spaces: Iterable[Space]) -> bool:
         """Read the embeddings of some spaces into memory, if they can be kept, all at once. Raises `StoreError`."""
         columns = [self._column(space) for space in spaces]

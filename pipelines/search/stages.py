@@ -21,10 +21,14 @@ class Stages:
         self._before = before
         self.seconds: dict[str, float] = {}
 
+    def check(self, name: str) -> None:
+        """Whether to go on with a stage that takes long: raises what `before` raises."""
+        self._before(name)
+
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
         """Be in a stage."""
-        self._before(name)
+        self.check(name)
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start

@@ -17,6 +17,7 @@ from .item_ids import ItemIds
 from .reader import Reader, read_rows
 
 _COLUMNS = ["item_id", "embedding"]
+_AT_ONCE = 4096  # ids in one filter
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class TableRows:
 
     def scan(self) -> Iterator[pa.RecordBatch]:
         """All rows, batch by batch: ``item_id`` and ``embedding``."""
-        return self.reader.dataset(self.table).to_batches(columns=_COLUMNS, filter=self._where)
+        return self.reader.dataset(self.table).to_batches(columns=_COLUMNS, filter=self._of_class(LIVE))
 
     def locate(self, item_ids: pa.ChunkedArray) -> NDArray[np.int64]:
         """Positions of rows by their ids. Raises `StoreError` if one is unknown, or there twice."""
@@ -55,8 +56,13 @@ class TableRows:
             StoreError: an item has two rows.
         """
         wanted = self.ids.at(positions)
-        rows = read_rows(self.reader, self.table, _COLUMNS, self._where & is_one_of("item_id", wanted))
         place = {item_id: n for n, item_id in enumerate(wanted)}
+        # Without `LIVE`, which is true of them all: Lance would look up every row for it.
+        where = [
+            self._of_class(is_one_of("item_id", wanted[n : n + _AT_ONCE]))
+            for n in range(0, max(1, len(wanted)), _AT_ONCE)
+        ]
+        rows = pa.concat_tables([read_rows(self.reader, self.table, _COLUMNS, one) for one in where])
         places = np.array([place[item_id] for item_id in rows.column("item_id").to_pylist()], np.int64)
         if len(np.unique(places)) != len(places):
             raise StoreError(f"{self} has two rows of one item; ingest it anew")
@@ -77,6 +83,5 @@ class TableRows:
             raise StoreError(f"{self} has rows of unknown items; ingest it anew")
         return np.array(positions, np.int64)
 
-    @property
-    def _where(self) -> pc.Expression:
-        return LIVE if self.class_name is None else LIVE & (pc.field("class") == self.class_name)
+    def _of_class(self, where: pc.Expression) -> pc.Expression:
+        return where if self.class_name is None else where & (pc.field("class") == self.class_name)

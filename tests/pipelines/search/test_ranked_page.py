@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -47,17 +48,48 @@ def test_one_after_the_other(turn: threading.BoundedSemaphore) -> None:
     assert at_once == [search(request) for request in requests]
 
 
-def test_who_reads_tables_waits_for_nobody(turn: threading.BoundedSemaphore) -> None:
+def test_nobody_waits_who_reads_tables_or_compares_everything(turn: threading.BoundedSemaphore) -> None:
     world = make_world(1, 30)
     request = SearchRequest(item_id=world.ids[3])
-    wanted = engine_of(world, 10**9).search(request)
+    wanted = engine_of(world, 10**9).search(request).hits
     with ThreadPoolExecutor(1) as thread, turn:
         kept = thread.submit(engine_of(world, 10**9).search, request)
-        read = engine_of(world, 0).search(request)
+        assert engine_of(world, 0).search(request).hits == wanted
+        assert engine_of(world, 10**9).search(replace(request, exact=True)).hits == wanted
         assert not kept.done()
-    assert [replace(found, timings={}, next_page_token="") for found in (read, kept.result())] == [
-        replace(wanted, timings={}, next_page_token="")
-    ] * 2
+    assert kept.result().hits == wanted
+
+
+def test_embeddings_that_are_gone_when_its_turn_comes_are_read_again(turn: threading.BoundedSemaphore) -> None:
+    world = make_world(1, 30)
+    cache, request = MatrixCache(10**9), SearchRequest(item_id=world.ids[3])
+    engine, waits = Engine(world.reader(), world.checkpoint, cache=cache), threading.Event()
+    wanted, seen = engine.search(request).hits, Counter[str]()
+
+    def watch(stage: str) -> None:
+        seen[stage] += 1
+        if seen["turn"] > 1:
+            waits.set()
+
+    with ThreadPoolExecutor(1) as thread, turn:
+        found = thread.submit(engine.search, request, watch)
+        assert waits.wait(30)
+        for key in cache.residents():
+            cache._forget(key, cache._kept[key][1])
+    assert found.result().hits == wanted and cache.residents()
+
+
+def test_who_is_not_waited_for_any_more_does_not_wait(turn: threading.BoundedSemaphore) -> None:
+    world = make_world(1, 30)
+    engine, seen = engine_of(world, 10**9), Counter[str]()
+
+    def gone(stage: str) -> None:
+        seen[stage] += 1
+        if seen["turn"] > 1:
+            raise TimeoutError
+
+    with turn, pytest.raises(TimeoutError):
+        engine.search(SearchRequest(item_id=world.ids[3]), gone)
 
 
 def test_a_search_that_fails_gives_its_turn_back(turn: threading.BoundedSemaphore) -> None:

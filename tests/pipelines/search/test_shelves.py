@@ -15,7 +15,7 @@ from pipelines.index.publish import PublishSettings
 from pipelines.index.store import Index
 from pipelines.index.upkeep import UpkeepSettings
 from pipelines.index.vector_index import VectorIndexSettings
-from pipelines.search import columns
+from pipelines.search import columns, shelves
 from pipelines.search.engine import Engine
 from pipelines.search.filters import AllOf, Comparison, Operator
 from pipelines.search.matrices import MatrixCache
@@ -86,7 +86,8 @@ def engine(world: World, by: str, tmp_path_factory: pytest.TempPathFactory) -> I
     upkeep = UpkeepSettings(vector=VectorIndexSettings(rows=256))
     snapshot = publish_world(index, world, PublishSettings(upkeep=upkeep))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "_FINDING", 2)  # as if there were sixteen times as many items
+        for module, name in ((columns, "_FINDING"), (columns, "FETCHING"), (shelves, "FETCHING")):
+            patch.setattr(module, name, 2)  # as if there were many more items
         yield Engine(index.reader(snapshot), world.checkpoint, cache=MatrixCache(0, partition_from=800))
 
 
