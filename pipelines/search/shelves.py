@@ -2,9 +2,9 @@
 
 A tier with many candidates makes three shelves: some hundreds that are nearest to the query, as far as partitions and
 sketches of the embeddings say (`pipelines.search.partitions`) or, where those are not in memory, the vector indices of
-the tables; thrice as many that come next; and the rest. So a search compares
-what is near, is never short, and its pages fit each other, as a shelf depends on the query and the tier alone and not
-on the page. What is approximate is that a candidate that was not thought near stands behind worse ones of its tier.
+the tables; thrice as many that come next; and the rest. So a search compares what is near, is never short, and its
+pages fit each other, as a shelf depends on the query and the tier alone and not on the page. What is approximate is
+that a candidate that was not thought near stands behind worse ones of its tier.
 """
 
 from __future__ import annotations
