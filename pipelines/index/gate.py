@@ -24,6 +24,7 @@ from .schema import LIVE, is_one_of
 from .vector_index import VECTOR_INDEX, nearest
 
 _BATCH = 65_536
+_AHEAD = 2  # batches that are read ahead; by default Lance holds sixteen
 _QUERIES, _HITS = 32, 10  # of the sample that the recall of an index is measured with
 
 
@@ -122,7 +123,9 @@ class Gate:
         """Sorted hashes of the keys of all rows."""
         parts = [
             np.fromiter(map(hash, zip(*(column.to_pylist() for column in batch.columns), strict=True)), np.int64)
-            for batch in self.datasets[table].to_batches(columns=columns, filter=LIVE, batch_size=_BATCH)
+            for batch in self.datasets[table].to_batches(
+                columns=columns, filter=LIVE, batch_size=_BATCH, batch_readahead=_AHEAD
+            )
         ]
         return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
@@ -195,7 +198,7 @@ class Gate:
 def _distances(dataset: lance.LanceDataset, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """1 − product with the nearest rows, Q×count ascending, by one pass over the table for all queries."""
     best = np.empty((len(queries), 0), np.float32)
-    for batch in dataset.to_batches(columns=["embedding"], batch_size=_BATCH // 8):
+    for batch in dataset.to_batches(columns=["embedding"], batch_size=_BATCH // 8, batch_readahead=_AHEAD):
         vectors = _vectors(pa.chunked_array([batch.column("embedding")]))
         best = np.sort(np.concatenate([best, 1 - queries @ vectors.T], axis=1), axis=1)[:, :count]
     return best

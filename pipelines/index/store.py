@@ -29,7 +29,8 @@ from .schema import GENERATIONS_SCHEMA
 from .sentinel import FIRST_MARK, sentinel_row
 from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
 
-_CACHE_BYTES = 64 * 1024**2  # of parts of indices, and as much of descriptions of files
+_INDEX_CACHE_BYTES = 64 * 1024**2
+_METADATA_CACHE_BYTES = 8 * 1024**2
 
 
 class Index:
@@ -42,7 +43,9 @@ class Index:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         # Of all tables together. Lance would keep up to 7 GiB of indices that one gate after the other asks.
-        self._session = Session(index_cache_size_bytes=_CACHE_BYTES, metadata_cache_size_bytes=_CACHE_BYTES)
+        self._session = Session(
+            index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES
+        )
         self._generations: dict[str, Generation] = {}
 
     @classmethod

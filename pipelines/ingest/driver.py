@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from cluster.memory import give_back
 from cluster.runtime import runtime
 from model.checkpoint import Checkpoint
 from model.preparation import ImagePreparation
@@ -225,6 +226,7 @@ class _Run:
         else:
             maintain(self._committer, self._settings.upkeep)
             clean(self._committer)
+        give_back()
         self.report.spend("publish", time.perf_counter() - began)
         return snapshot.snapshot_id if self._serves else None
 

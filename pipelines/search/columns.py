@@ -1,48 +1,30 @@
 """The embeddings of a table's rows, to be compared with a query: in memory, or read anew where the budget ends.
 
-All ways give the same similarities. A product is summed in double precision and then rounded to single: the order of
-summation, which varies with the rows that stand beside one, is rounded away. So what is equal ties, equal pictures
-under two ids above all, and ties are broken by id.
+All ways give the same similarities (`pipelines.search.products`). So what is equal ties, equal pictures under two ids
+above all, and ties are broken by id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
 from pipelines.errors import StoreError
 
 from .matrices import Matrix, MatrixCache
-from .partitions import Rows
+from .products import Rows, products
 from .table_rows import TableRows
 
 T = TypeVar("T")
 
-_BLOCK = 64  # rows that are widened at once; they stay in the processor's cache
-_STEP = 256  # rows by which a product in half precision grows: oneDNN compiles one for each number of rows
 FETCHING = 8  # rows that a scan reads while one is fetched
 _FINDING = 32  # and while one is found by the table's vector index
 _NONE = np.empty(0, np.float32)
-
-
-class Precision(Enum):
-    """How well similarities are computed."""
-
-    EXACT = auto()
-    HALF = auto()  # within `ESTIMATE_ERROR`, in a sixth of the time
-    SKETCH = auto()  # of the sketches where there are partitions: the error is not bounded
-
-
-# How far an estimate may be off, of vectors of norm 1: the query and the result are rounded to half precision, 2⁻¹² of
-# their size each, and the sum is kept in single. Twice as much leaves room for norms that are not quite 1.
-ESTIMATE_ERROR = 2**-10
 
 
 @dataclass(frozen=True)
@@ -68,15 +50,12 @@ class EmbeddingColumn:
         """Bytes that it takes in memory, at most."""
         return self.count * (self.width * 2 + self.width // 2 + 12)
 
-    def similarities(
-        self, query: NDArray[np.float32], wanted: NDArray[np.int64], precision: Precision = Precision.EXACT
-    ) -> NDArray[np.float32]:
+    def similarities(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """Dot products of some items with a query; NaN for those that have no row here.
 
         Args:
             query: of width D.
             wanted: w different positions.
-            precision: of what is not in memory they are exact in any case.
 
         Returns:
             w.
@@ -85,25 +64,25 @@ class EmbeddingColumn:
             StoreError: the table is not what it should be.
         """
         assert query.shape == (self.width,) and query.dtype == np.float32
-        matrix = self.cache.kept(self.key) if precision is Precision.EXACT else None
-        if matrix is None and precision is Precision.EXACT and len(wanted) <= self.count // FETCHING:
+        matrix = self.cache.kept(self.key)
+        if matrix is None and len(wanted) <= self.count // FETCHING:
             result = np.full(len(wanted), np.nan, np.float32)
             places, fetched = self.rows.fetch(wanted)
-            result[places] = _products(embeddings(fetched, self.width), query)
+            result[places] = products(embeddings(fetched, self.width), query)
             return result
         matrix = matrix or self._matrix()
         if matrix is None:
-            ids, parts = self._read(lambda rows: _products(rows, query))
+            ids, parts = self._read(lambda rows: products(rows, query))
             row, values = Matrix(self.rows.locate(ids), np.empty((0, 0), np.float16)).find(wanted), [_NONE, *parts]
             return _spread(row, np.concatenate(values)[row[row >= 0]])
-        row, rows, vector = matrix.find(wanted), matrix.rows, query
-        if precision is Precision.SKETCH and matrix.partitions is not None:
-            rows, vector = matrix.partitions.sketches, matrix.partitions.sketch(query)
-        multiply = _products if precision is Precision.EXACT else _half_products
-        there = row if row.min(initial=0) >= 0 else row[row >= 0]
-        if 2 * len(there) > self.count:
-            return _spread(row, multiply(rows, vector)[there])
-        return _spread(row, multiply(rows, vector, there))
+        return _compared(matrix, matrix.rows, query, wanted)
+
+    def sketched(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+        """`similarities` by the sketches, whose error is not bounded; the same where there are none."""
+        matrix = self._matrix()
+        if matrix is None or matrix.partitions is None:
+            return self.similarities(query, wanted)
+        return _compared(matrix, matrix.partitions.sketches, matrix.partitions.sketch(query), wanted)
 
     def near(
         self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int, *, shortlist: bool
@@ -134,7 +113,7 @@ class EmbeddingColumn:
                 break
         rows = found[0] if len(found) == 1 else np.concatenate(found)
         if shortlist and count > least:
-            similarity = _half_products(matrix.partitions.sketches, sketch, rows)
+            similarity = products(matrix.partitions.sketches, sketch, rows)
             rows = np.sort(rows[np.argpartition(similarity, count - least)[count - least :]])
         return matrix.position[rows]
 
@@ -218,29 +197,10 @@ def _spread(row: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.f
     return result
 
 
-def _products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-    """Of all rows, or of those."""
-    chosen = rows if which is None else rows[which]
-    vector = torch.from_numpy(query).double()
-    result = np.empty(len(chosen), np.float32)
-    for start in range(0, len(chosen), _BLOCK):
-        block = torch.from_numpy(chosen[start : start + _BLOCK]).float().double()  # by way of float: twice as fast
-        result[start : start + _BLOCK] = (block @ vector).numpy()
-    return result
-
-
-def _half_products(
-    rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None
-) -> NDArray[np.float32]:
-    """Of all rows, or of those."""
-    chosen, count = rows, len(rows)
-    if which is not None:
-        count = len(which)
-        chosen = np.empty((-(-count // _STEP) * _STEP, rows.shape[1]), np.float16)
-        np.take(rows, which, axis=0, out=chosen[:count], mode="clip")  # "raise" would copy once more
-        chosen[count:] = 0
-    product: NDArray[np.float32] = (torch.from_numpy(chosen) @ torch.from_numpy(query).half())[:count].float().numpy()
-    return product
+def _compared(matrix: Matrix, rows: Rows, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Products of a matrix' rows, or of what stands for them, of some items; NaN for those that have none."""
+    row = matrix.find(wanted)
+    return _spread(row, products(rows, query, row if row.min(initial=0) >= 0 else row[row >= 0]))
 
 
 def embeddings(column: pa.Array, width: int) -> NDArray[np.float16]:

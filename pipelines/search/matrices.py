@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from .partitions import Partitions, Rows, partition
+from .partitions import Partitions, partition
+from .products import Rows
 
 Key = tuple[str, ...]  # snapshot, table, and the class where it is of one
 

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-Rows = NDArray[np.float16]
+from .products import Rows
+
 Vector = NDArray[np.float32]
 
 NEIGHBOURS = 100  # of which a search should find its share

@@ -10,18 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import Candidates
-from .columns import Precision
 from .grouping import best_of_groups
 from .hits import make_hits
 from .plan import Plan
 from .ranking import rank
 from .result import Hit
-from .scoring import estimate, promising, score
+from .scoring import score
 from .shelves import NEAR, Shelf, fill
 from .stages import Stages
 from .vectors import QueryVectors
 
-_FEW = 256  # candidates that are compared at once
 # Pages of few products each that a process ranks at a time: with more, threads wait for Python's lock between any two.
 _TURNS = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
 _PATIENCE = 0.1  # seconds between two looks at whether anybody still waits for the answer
@@ -77,7 +75,7 @@ def rank_page(plan: Plan, query: QueryVectors, candidates: Candidates, stages: S
             and _turn(query, candidates, stages)
         )
     try:
-        return _ranked(plan, query, candidates, stages, in_memory)
+        return _ranked(plan, query, candidates, stages)
     finally:
         if turn:
             _TURNS.release()
@@ -95,7 +93,7 @@ def _turn(query: QueryVectors, candidates: Candidates, stages: Stages) -> bool:
     return False
 
 
-def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Stages, in_memory: bool) -> RankedPage:
+def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Stages) -> RankedPage:
     with stages("candidates"):
         every, end = allowed_by(plan, candidates), plan.offset + plan.page_size
         total = int(np.count_nonzero(every))
@@ -103,10 +101,6 @@ def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Sta
         shelves = fill(plan, query, candidates, every, group_of)
         allowed, shelf = shelves.allowed, shelves.number
     with stages("score"):
-        if in_memory and _estimates_pay(len(allowed), end):
-            estimated = estimate(plan, query, candidates, allowed, Precision.HALF)
-            rows = promising(estimated, shelf, end, None if group_of is None else group_of[allowed])
-            allowed, shelf = allowed[rows], shelf[rows]
         scores = score(plan, query, candidates, allowed)
     with stages("rank"):
 
@@ -120,8 +114,3 @@ def _ranked(plan: Plan, query: QueryVectors, candidates: Candidates, stages: Sta
     groups = 0 if group_of is None else len(np.unique(group_of[every]))
     more = end < (total if group_of is None else groups)
     return RankedPage(hits, total, groups, more, shelves.exact, shelves.shelves)
-
-
-def _estimates_pay(candidates: int, places: int) -> bool:
-    """Whether it is faster to look at all candidates roughly before some of them are compared."""
-    return candidates >= max(_FEW, 4 * places)

@@ -22,10 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import Candidates
-from .columns import ESTIMATE_ERROR, Precision
-from .grouping import best_of_groups
 from .plan import Condition, Plan
-from .ranking import condition_keys, mean_similarity, rank
+from .ranking import condition_keys, mean_similarity
 from .request import Match
 from .vectors import QueryVectors
 
@@ -58,7 +56,7 @@ def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDAr
     if conditions:
         keys = []
         for condition in conditions:
-            carried, by_class = _by_class(condition, query, candidates, allowed, Precision.EXACT)
+            carried, by_class = _by_class(condition, query, candidates, allowed)
             keys.append(_keys(condition, carried, by_class, attributes[condition.attribute]))
             if by_class is not None:
                 classes[condition.attribute] = np.where(carried.any(1), keys[-1][1], np.nan)
@@ -75,55 +73,27 @@ def score(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDAr
 
 
 def estimate(
-    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64], precision: Precision
+    plan: Plan, query: QueryVectors, candidates: Candidates, allowed: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The similarities of `Scores`, computed with less precision, and nothing besides: n."""
+    """The similarities of `Scores`, by sketches, and nothing besides: n."""
     spaces = candidates.spaces
     if query.merged is not None:
-        return spaces.similarity(("global", 0), query.merged, allowed, precision).astype(np.float64)
+        return spaces.similarity(("global", 0), query.merged, allowed, sketched=True).astype(np.float64)
     if not plan.ranking:
         return mean_similarity(
-            [spaces.similarity(("attribute", n), query.attributes[n], allowed, precision) for n in query.attributes]
+            [spaces.similarity(("attribute", n), query.attributes[n], allowed, sketched=True) for n in query.attributes]
         )
     similarities = []
     for condition in plan.ranking:
         n = condition.attribute
-        carried, by_class = _by_class(condition, query, candidates, allowed, precision)
+        carried, by_class = _by_class(condition, query, candidates, allowed, sketched=True)
         lacking = np.ones(len(allowed), np.bool_) if by_class is None else ~carried.any(1)
         similarity = np.zeros(len(allowed), np.float32)
         if lacking.any():
             vector = query.attributes[n]
-            similarity[lacking] = spaces.similarity(("attribute", n), vector, allowed[lacking], precision)
+            similarity[lacking] = spaces.similarity(("attribute", n), vector, allowed[lacking], sketched=True)
         similarities.append(_keys(condition, carried, by_class, similarity)[1])
     return mean_similarity(similarities, [condition.weight for condition in plan.ranking])
-
-
-def promising(
-    estimated: NDArray[np.float64],
-    shelf: NDArray[np.int64],
-    limit: int,
-    codes: NDArray[np.int64] | None = None,
-) -> NDArray[np.int64]:
-    """Rows, ascending, among which the first `limit` places are, whatever the estimates' errors.
-
-    Args:
-        estimated: similarities of n candidates, within `ESTIMATE_ERROR`.
-        shelf: n, higher is better; similarities are compared within one only.
-        limit: places; with `codes`, of different groups.
-        codes: n, the candidates' groups.
-    """
-    places = np.arange(len(shelf))
-
-    def best(count: int) -> NDArray[np.int64]:
-        return rank(shelf, estimated, places, limit=count)
-
-    order = best(limit) if codes is None else best_of_groups(best, codes, limit)
-    if len(order) < limit:
-        return places
-    last = order[-1]
-    # So many have at least this similarity less an error, and whoever has less than that less an error is below them.
-    close = estimated >= estimated[last] - 2 * ESTIMATE_ERROR
-    return np.flatnonzero((shelf > shelf[last]) | (close & (shelf == shelf[last])))
 
 
 def _by_class(
@@ -131,7 +101,8 @@ def _by_class(
     query: QueryVectors,
     candidates: Candidates,
     allowed: NDArray[np.int64],
-    precision: Precision,
+    *,
+    sketched: bool = False,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32] | None]:
     """Of n candidates and a condition's k classes: whether they are carried, n×k, and the similarities, if any, n×k."""
     wanted = query.wanted[condition.attribute]
@@ -140,7 +111,9 @@ def _by_class(
     for k, index in enumerate(wanted):
         carried[:, k] = candidates.carry(index)[allowed]
         if by_class is not None:
-            by_class[:, k] = candidates.spaces.similarity(("class", index), query.classes[index], allowed, precision)
+            by_class[:, k] = candidates.spaces.similarity(
+                ("class", index), query.classes[index], allowed, sketched=sketched
+            )
     return carried, by_class
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .candidates import Candidates
-from .columns import FETCHING, Precision
+from .columns import FETCHING
 from .partitions import SHORTLIST
 from .plan import Plan
 from .request import Match
@@ -166,7 +166,7 @@ def _near(
     if not least <= len(near) <= most:
         return None
     if in_memory and len(near) > least:
-        similarity = estimate(plan, query, candidates, near, Precision.SKETCH)
+        similarity = estimate(plan, query, candidates, near)
         near = near[np.argpartition(-similarity, least - 1)[:least]]
     return near
 

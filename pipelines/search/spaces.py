@@ -15,7 +15,7 @@ from pipelines.errors import StoreError
 from pipelines.index.naming import GLOBAL, attribute_table, class_table
 
 from .carried import CarriedClasses
-from .columns import EmbeddingColumn, Precision, embeddings
+from .columns import EmbeddingColumn, embeddings
 from .item_ids import ItemIds
 from .matrices import MatrixCache
 from .query import Vector
@@ -77,14 +77,21 @@ class Spaces:
         return self._column(space).near_by_index(query, among, least)
 
     def similarity(
-        self, space: Space, query: Vector, wanted: NDArray[np.int64], precision: Precision = Precision.EXACT
+        self, space: Space, query: Vector, wanted: NDArray[np.int64], *, sketched: bool = False
     ) -> NDArray[np.float32]:
         """Cosine of w items with a query in a space -> w; NaN in that of a class which an item does not carry.
+
+        Args:
+            space: of the query.
+            query: of the space's width.
+            wanted: w different positions.
+            sketched: by their sketches (`EmbeddingColumn.sketched`).
 
         Raises:
             StoreError: the table is damaged.
         """
-        similarity = self._column(space).similarities(query, wanted, precision)
+        column = self._column(space)
+        similarity = column.sketched(query, wanted) if sketched else column.similarities(query, wanted)
         kind, number = space
         there = ~np.isnan(similarity)
         if kind == "class":
@@ -93,7 +100,7 @@ class Spaces:
                 attribute, name = self._taxonomy.class_name(number)
                 raise StoreError(f"{class_table(attribute)} disagrees with {attribute_table(attribute)} on {name!r}")
         elif not there.all():
-            raise StoreError(f"{self._column(space).rows} lacks embeddings of items; ingest it anew")
+            raise StoreError(f"{column.rows} lacks embeddings of items; ingest it anew")
         return similarity
 
     def attribute_embedding(self, n: int, item_id: str) -> Vector:

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from cluster.memory import give_back
 from model.checkpoint import Checkpoint, load_checkpoint
 from pipelines.errors import CheckpointError, RequestError, StoreError
 from pipelines.index.page_key import page_key
@@ -86,6 +87,7 @@ class Engines:
         with self._lock:
             self._published, self._snapshot = engine, snapshot
         self._observer.snapshot_switched()
+        give_back()  # what the change, and the snapshots before, took
         return True
 
     @property

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from cluster.memory import limit_arenas
 from pipelines.index.store import Index
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
@@ -74,6 +75,7 @@ class Replica:
     """
 
     async def __init__(self, index: str, settings: ServeSettings, limits: Limits) -> None:  # type: ignore[misc]  # Ray Serve awaits it
+        limit_arenas()
         start_log(settings)
         self._traces = Traces(sent_to(settings.traces), settings.traces_sample) if settings.traces else None
         self._observer: Observer = Observers([] if self._traces is None else [self._traces])

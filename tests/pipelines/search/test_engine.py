@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from model.manipulation import Operation
 from pipelines.errors import RequestError, StoreError
-from pipelines.search import ranked_page
 from pipelines.search.engine import Engine
 from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
@@ -54,15 +53,6 @@ def pages(engine: Engine, request: SearchRequest) -> list[SearchResult]:
 @given(st.data(), worlds, st.sampled_from([0, 700, 10**9]))
 def test_answers_are_the_oracles(data: st.DataObject, key: tuple[int, int, Levels], cache_bytes: int) -> None:
     check_answer(data, key, cache_bytes)
-
-
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(st.data(), worlds)
-def test_answers_are_the_oracles_after_estimates(data: st.DataObject, key: tuple[int, int, Levels]) -> None:
-    """However few candidates there are, they are looked at roughly first."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranked_page, "_estimates_pay", lambda *_: True)
-        check_answer(data, key, 10**9)
 
 
 @pytest.mark.slow

@@ -1,0 +1,69 @@
+"""Dot products of stored embeddings with a query, as one compiled loop that holds no lock of Python's.
+
+A library's product wants the rows that are looked at copied together first, and where the processor cannot multiply
+half-precision numbers, which most cannot, converted too; that takes several times as long as the products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float16]
+
+
+def products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+    """Products with all rows, or with some of them.
+
+    Each is summed in double precision and then rounded to single. All are summed in one order, so rows that are equal
+    have equal products, wherever they stand.
+
+    Args:
+        rows: n×D, contiguous.
+        query: D.
+        which: w row numbers in [0, n), which are not checked; None = all.
+
+    Returns:
+        w (or n); what is not finite stays so.
+    """
+    assert query.shape == rows.shape[1:]
+    every = np.arange(len(rows)) if which is None else np.ascontiguousarray(which)
+    result: NDArray[np.float32] = _products(rows.view(np.uint16), every, query.astype(np.float64))
+    return result
+
+
+@intrinsic
+def _single(_: Any, bits: Any) -> Any:
+    """The number whose sixteen bits these are: Numba knows no half precision, but processors do."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fpext(builder.bitcast(arguments[0], ir.HalfType()), ir.FloatType())
+
+    return types.float32(types.uint16), generate
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled for arguments of one kind; it takes a second, so once for a machine where that can be kept."""
+    kind = "float32[::1](uint16[:,::1], int64[::1], float64[::1])"
+    settings: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}}
+    try:
+        return njit(kind, cache=True, **settings)(function)
+    except (RuntimeError, OSError):  # no folder can be written to
+        return njit(kind, **settings)(function)
+
+
+@_compiled
+def _products(rows: Any, which: Any, query: Any) -> Any:
+    result = np.empty(len(which), np.float32)
+    for place in range(len(which)):
+        row, total = which[place], 0.0
+        for n in range(len(query)):
+            total += _single(rows[row, n]) * query[n]  # type: ignore[call-arg]  # Numba gives the first
+        result[place] = total
+    return result
