@@ -17,7 +17,7 @@ from lance.commit import CommitConflictError
 
 from pipelines.errors import StoreError
 
-from .datasets import beside, delete_rows, read_fragments, write_rows
+from .datasets import beside, delete_rows, keep_version, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
 from .naming import DEAD_LETTERS, ITEMS
@@ -41,7 +41,7 @@ class Committer:
 
     Attributes:
         changed: ids that were committed since the last snapshot of the generation; None = unknown, or too many.
-        pins: tags of versions that this run reads.
+        pins: tags of versions that this run reads, with their tables.
 
     Raises:
         StoreError: the tables contradict each other and cannot be repaired.
@@ -61,7 +61,7 @@ class Committer:
         Requests(index).settle(generation.name, self.mark)  # before the mark is another one
         # What was committed since the last snapshot; None = unknown: a run was killed, or there is no snapshot yet.
         self.changed: set[str] | None = set() if self._is_published() else None
-        self.pins: frozenset[str] = frozenset()
+        self.pins: dict[str, str] = {}
 
     @property
     def sequence(self) -> int:
@@ -125,19 +125,17 @@ class Committer:
         pinned = {}
         for table in tables:
             dataset = self._datasets[table]
-            tag = f"run-{self.lease.token}-v{dataset.version}"
-            if tag not in dataset.tags.list():
-                dataset.tags.create(tag, dataset.version)
-            self.pins |= {tag}
+            tag = f"run-{self.lease.token}-{table}-v{dataset.version}"
+            keep_version(dataset, tag)
+            self.pins[tag] = table
             pinned[table] = dataset.version
         return pinned
 
     def unpin(self) -> None:
         """Let go of what was pinned."""
-        for dataset in self._datasets.values():
-            for tag in self.pins & dataset.tags.list().keys():
-                dataset.tags.delete(tag)
-        self.pins = frozenset()
+        for tag, table in self.pins.items():
+            self._datasets[table].tags.delete(tag)
+        self.pins = {}
 
     def refresh(self) -> None:
         """Reopen the tables after a change that keeps their rows, such as an index."""

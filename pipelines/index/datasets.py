@@ -92,6 +92,17 @@ def beside(run: Callable[[str], Result], tables: Sequence[str]) -> list[Result]:
             pool.shutdown(cancel_futures=True)
 
 
+def keep_version(dataset: lance.LanceDataset, tag: str) -> None:
+    """Tag the version that is open. Tags say their version, so none is ever moved, and one that is there stays.
+
+    Lance looks for one tag by its name; a list of all reads each of them, in as many threads as there are.
+    """
+    try:
+        dataset.tags.get_version(tag)
+    except ValueError:
+        dataset.tags.create(tag, dataset.version)
+
+
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:
     """What `write_rows` described, for a commit."""
     return [FragmentMetadata.from_json(text) for text in descriptions]

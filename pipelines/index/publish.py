@@ -12,7 +12,7 @@ from cluster.settings import Section
 from pipelines.errors import StoreError
 
 from .committer import Committer
-from .datasets import beside, delete_rows, read_fragments, write_rows
+from .datasets import beside, delete_rows, keep_version, read_fragments, write_rows
 from .gate import Gate, GateSettings
 from .naming import PROTOTYPES
 from .retention import RetentionSettings, retire
@@ -98,7 +98,8 @@ def publish(
         global_width=generation.global_width,
     )
     committer.lease.check()
-    beside(lambda table: _tag(datasets[table], f"{snapshot.snapshot_id}-v{versions[table]}"), list(datasets))
+    # A tag may be there: of a run that was killed before it published, or of another process's snapshot.
+    beside(lambda table: keep_version(datasets[table], f"{snapshot.snapshot_id}-v{versions[table]}"), list(datasets))
     committer.lease.check()
     _append(snapshots, snapshot)
     committer.changed = set()
@@ -122,9 +123,3 @@ def _append(snapshots: lance.LanceDataset, snapshot: Snapshot) -> None:
             f"another process published while {snapshot.snapshot_id} was being published, so that is not; what is "
             "committed stays. Run this command again when nothing else writes to the index"
         ) from error
-
-
-def _tag(dataset: lance.LanceDataset, tag: str) -> None:
-    """Tags say their version, so that none is ever moved: one may be that of another process's snapshot."""
-    if tag not in dataset.tags.list():  # else it was left by a run that was killed before it published
-        dataset.tags.create(tag, dataset.version)

@@ -44,6 +44,7 @@ def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]
         StoreError: another process has taken over.
     """
     index = committer.index
+    _merge_list(index)
     old = _old(index.snapshots(), settings, leased_snapshots(index.uri))
     if len(old) < settings.batch:
         return ()
@@ -120,7 +121,11 @@ def take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
         new_fragments=read_fragments(write_rows(dataset, sentinel_snapshot())),
     )
     lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+
+
+def _merge_list(index: Index) -> None:
+    """Keep ``snapshots`` in few files: whoever looks for the last row opens them all, in as many threads."""
     dataset = index.dataset("snapshots")
     if len(dataset.get_fragments()) >= _LIST_FRAGMENTS:
         dataset.optimize.compact_files()
-    dataset.cleanup_old_versions(_READERS_GRACE)  # each publication leaves one, however few fragments there are
+        dataset.cleanup_old_versions(_READERS_GRACE)

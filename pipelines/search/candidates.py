@@ -47,8 +47,9 @@ class Candidates:
         table = reader.items(["item_id", "image_uri", "metadata"]).combine_chunks()
         self.ids = ItemIds(table.column("item_id").combine_chunks())
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
-        self._uris = table.column("image_uri")
         self.metadata = _columns(table.column("metadata"))
+        facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
+        self._facts = pa.table(facts, [str(n) for n in range(len(facts))])
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()
@@ -68,15 +69,13 @@ class Candidates:
         if like is not None:
             self.spaces.warm(like.spaces)
 
-    def facts(self, positions: NDArray[np.int64]) -> list[tuple[str, str, dict[str, Any]]]:
-        """Of items: id; where the picture lies, "" if the catalogue itself holds it; metadata that is not missing."""
-        rows = pa.array(positions)
-        uris = self._uris.take(rows).to_pylist()
-        metadata = self.metadata.take(rows).to_pylist() if self.metadata.num_columns else [{}] * len(positions)
-        return [
-            (item_id, uri or "", {name: value for name, value in row.items() if value is not None})
-            for item_id, uri, row in zip(self.ids.at(positions), uris, metadata, strict=True)
-        ]
+    def facts(self, positions: NDArray[np.int64]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
+        """Of items: ids; where the pictures lie, "" if the catalogue itself holds one; metadata that is not missing."""
+        ids, uris, *values = (column.to_pylist() for column in self._facts.take(pa.array(positions)).columns)
+        rows = zip(*values, strict=True) if values else [()] * len(ids)
+        names = self.metadata.schema.names
+        metadata = [{name: one for name, one in zip(names, row, strict=True) if one is not None} for row in rows]
+        return ids, [uri or "" for uri in uris], metadata
 
     def groups(self, column: str) -> NDArray[np.int64]:
         """Items with one value of a metadata column have one code -> N (`group_codes`)."""

@@ -105,10 +105,9 @@ class EmbeddingColumn:
         if matrix.partitions is None:
             return matrix.position[among[matrix.position]]
         sketch, found, count = matrix.partitions.sketch(query), [], 0
-        for rows in matrix.partitions.nearest(sketch):
-            there = among[matrix.position[rows]]
-            found.append(rows if there.all() else rows[there])
-            count += len(found[-1])
+        for rows in matrix.partitions.nearest(sketch, matrix.position, among):
+            found.append(rows)
+            count += len(rows)
             if count >= least:
                 break
         rows = found[0] if len(found) == 1 else np.concatenate(found)

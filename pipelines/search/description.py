@@ -28,7 +28,7 @@ def _describe(
 ) -> Item:
     taxonomy, position = candidates.taxonomy, candidates.ids.find(item_id)
     assert position is not None, item_id
-    ((_, image_uri, metadata),) = candidates.facts(np.array([position]))
+    _, (image_uri,), (metadata,) = candidates.facts(np.array([position]))
     carried = {name: candidates.carried_by(n, position) for n, name in enumerate(taxonomy.names)}
     return Item(
         item_id=item_id,

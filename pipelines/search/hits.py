@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,16 +36,14 @@ def make_hits(
         first: rank of the first of them.
     """
     positions = allowed[order]
-    facts = candidates.facts(positions)
-    tiers = itertools.repeat(0) if scores.tier is None else scores.tier[order].tolist()
-    similarities = scores.similarity[order].tolist()
-    told = [_contributions(n, query, candidates, scores, order, positions) for n in plan.explained]
-    return tuple(
-        Hit(rank, tier, score, item_id, image_uri, metadata, contributions)
-        for rank, tier, score, (item_id, image_uri, metadata), contributions in zip(
-            itertools.count(first), tiers, similarities, facts, zip(*told, strict=True), strict=False
-        )
+    columns = (
+        range(first, first + len(order)),
+        itertools.repeat(0, len(order)) if scores.tier is None else scores.tier[order].tolist(),
+        scores.similarity[order].tolist(),
+        *candidates.facts(positions),
+        zip(*(_contributions(n, query, candidates, scores, order, positions) for n in plan.explained), strict=True),
     )
+    return tuple(map(Hit._make, zip(*columns, strict=True)))
 
 
 def _contributions(
@@ -65,11 +64,20 @@ def _contributions(
     matched: list[tuple[ClassProbability, ...]] = [()] * len(order)
     for index in query.wanted[n]:
         label = taxonomy.class_name(index)[1]
-        for place, probability in enumerate(candidates.probabilities(index, positions).tolist()):
-            if probability == probability:  # not NaN: it is carried
-                matched[place] = (*matched[place], ClassProbability(label, probability))
-    by_class = scores.classes[n][order].tolist() if n in scores.classes else itertools.repeat(np.nan)
-    return [
-        Contribution(name, similarity, None if one != one else one, classes, removed, added)
-        for similarity, one, classes in zip(scores.attributes[n][order].tolist(), by_class, matched, strict=False)
-    ]
+        probabilities = candidates.probabilities(index, positions).tolist()
+        matched = [
+            own if one != one else (*own, ClassProbability(label, one))  # NaN: it is not carried
+            for own, one in zip(matched, probabilities, strict=True)
+        ]
+    by_class: Iterable[float | None] = itertools.repeat(None, len(order))
+    if n in scores.classes:
+        by_class = [None if one != one else one for one in scores.classes[n][order].tolist()]
+    columns = (
+        itertools.repeat(name, len(order)),
+        scores.attributes[n][order].tolist(),
+        by_class,
+        matched,
+        itertools.repeat(removed, len(order)),
+        itertools.repeat(added, len(order)),
+    )
+    return list(map(Contribution._make, zip(*columns, strict=True)))

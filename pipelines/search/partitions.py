@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .compiled import compiled
 from .products import Rows
 
 Vector = NDArray[np.float32]
@@ -57,19 +59,35 @@ class Partitions:
         result: Vector = (torch.from_numpy(query) @ self.basis).numpy()
         return result
 
-    def nearest(self, sketch: Vector) -> Iterator[NDArray[np.int64]]:
+    def nearest(
+        self, sketch: Vector, position: NDArray[np.int64], among: NDArray[np.bool_]
+    ) -> Iterator[NDArray[np.int64]]:
         """Row numbers, partition by partition, the nearest to a query's sketch first.
 
         First of as many partitions as a search visits, then of as many again, until there are no more.
+
+        Args:
+            sketch: of the query.
+            position: n, of each row's item.
+            among: N, only rows of these items.
         """
-        near = torch.argsort(self.centres @ torch.from_numpy(sketch), descending=True, stable=True).numpy()
-        done, more = 0, self.visits
-        while done < len(near):
-            some = near[done : done + more]
-            starts, lengths = self.starts[some], self.starts[some + 1] - self.starts[some]
-            before = np.cumsum(lengths) - lengths
-            yield np.arange(lengths.sum()) + np.repeat(starts - before, lengths)
-            done, more = done + more, done + more
+        near = np.argsort(-(self.centres @ torch.from_numpy(sketch)).numpy())
+        for start in range(0, len(near), self.visits):
+            yield _members(self.starts, near[start : start + self.visits], position, among)
+
+
+@compiled("int64[::1](int64[::1], int64[::1], int64[::1], boolean[::1])")
+def _members(starts: Any, partitions: Any, position: Any, among: Any) -> Any:
+    """Row numbers of some partitions, where the item is among those wanted."""
+    most = 0
+    for number in partitions:
+        most += starts[number + 1] - starts[number]
+    result, count = np.empty(most, np.int64), 0
+    for number in partitions:
+        for row in range(starts[number], starts[number + 1]):
+            result[count] = row
+            count += among[position[row]]
+    return result[:count]
 
 
 @torch.inference_mode()

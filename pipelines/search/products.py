@@ -1,4 +1,4 @@
-"""Dot products of stored embeddings with a query, as one compiled loop that holds no lock of Python's.
+"""Dot products of stored embeddings with a query.
 
 A library's product wants the rows that are looked at copied together first, and where the processor cannot multiply
 half-precision numbers, which most cannot, converted too; that takes several times as long as the products.
@@ -6,14 +6,15 @@ half-precision numbers, which most cannot, converted too; that takes several tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from .compiled import compiled
 
 Rows = NDArray[np.float16]
 
@@ -48,17 +49,7 @@ def _single(_: Any, bits: Any) -> Any:
     return types.float32(types.uint16), generate
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiled for arguments of one kind; it takes a second, so once for a machine where that can be kept."""
-    kind = "float32[::1](uint16[:,::1], int64[::1], float64[::1])"
-    settings: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"}}
-    try:
-        return njit(kind, cache=True, **settings)(function)
-    except (RuntimeError, OSError):  # no folder can be written to
-        return njit(kind, **settings)(function)
-
-
-@_compiled
+@compiled("float32[::1](uint16[:,::1], int64[::1], float64[::1])")
 def _products(rows: Any, which: Any, query: Any) -> Any:
     result = np.empty(len(which), np.float32)
     for place in range(len(which)):

@@ -110,7 +110,7 @@ def rivals(index: Index) -> Iterator[tuple[Committer, Committer]]:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Do something once in the middle of the next publication: it has read everything and written nothing."""
-    tag = publish_module._tag
+    tag = publish_module.keep_version
     actions = [action]
 
     def then_tag(dataset: lance.LanceDataset, name: str) -> None:
@@ -118,7 +118,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> 
             actions.pop()()
         tag(dataset, name)
 
-    monkeypatch.setattr(publish_module, "_tag", then_tag)
+    monkeypatch.setattr(publish_module, "keep_version", then_tag)
 
 
 def test_whoever_was_taken_over_does_not_publish(rivals: tuple[Committer, Committer]) -> None:

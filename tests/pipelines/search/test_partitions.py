@@ -54,7 +54,7 @@ def test_the_nearest_partitions_hold_the_neighbours_of_other_vectors() -> None:
     for query in embeddings(1, 50).astype(np.float32):
         truth = np.argsort(-(rows.astype(np.float32) @ query), kind="stable")[:NEIGHBOURS]
         sketch = partitions.sketch(query)
-        numbers = next(partitions.nearest(sketch))
+        numbers = next(partitions.nearest(sketch, np.arange(COUNT), np.ones(COUNT, bool)))
         listed = numbers[np.argsort(-(partitions.sketches[numbers].astype(np.float32) @ sketch))[:SHORTLIST]]
         found.append(np.isin(truth, order[listed]).mean())
         looked.append(len(numbers))
@@ -65,7 +65,7 @@ def test_the_nearest_partitions_hold_the_neighbours_of_other_vectors() -> None:
 def test_all_partitions_come_in_the_end_and_once_each() -> None:
     _, partitions = made(embeddings(0))
     sketch = partitions.sketch(embeddings(1, 1)[0].astype(np.float32))
-    parts = list(partitions.nearest(sketch))
+    parts = list(partitions.nearest(sketch, np.arange(COUNT), np.ones(COUNT, bool)))
     assert sorted(np.concatenate(parts).tolist()) == list(range(COUNT))
     similarity = (partitions.centres @ torch.from_numpy(sketch)).numpy()
     own = partition_of(partitions)
@@ -73,6 +73,11 @@ def test_all_partitions_come_in_the_end_and_once_each() -> None:
     for nearer, farther in itertools.pairwise(visited):
         assert similarity[nearer].min() >= similarity[farther].max()
     assert len(np.unique(visited[0])) <= partitions.visits
+    dice = np.random.default_rng(0)
+    position, among = dice.permutation(2 * COUNT)[:COUNT], dice.random(2 * COUNT) < 0.3
+    some = partitions.nearest(sketch, position, among)
+    for part, own_part in zip(parts, some, strict=True):
+        assert own_part.tolist() == [row for row in part.tolist() if among[position[row]]]
 
 
 def test_the_same_rows_are_partitioned_alike() -> None:
