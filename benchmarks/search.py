@@ -1,6 +1,6 @@
 """Searches a second: the engine against LanceDB asked directly, against faiss, and against a product with everything.
 
-    python -m benchmarks.search                        # 100,000 items of 1024 numbers: five minutes on two cores
+    python -m benchmarks.search                        # 100,000 items of 1024 numbers: minutes on two cores
     python -m benchmarks.search --data manifold        # vectors as hard to tell apart as those of pictures
     python -m benchmarks.search --items 10000 --width 256
 
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = shop_options(__doc__, 100_000, "centres")
     parser.add_argument("--hits", type=int, default=100)
-    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--recall", type=float, default=0.97, help="that faiss is set to")
     return parser.parse_args(argv)
 

@@ -49,7 +49,8 @@ class Candidates:
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
         facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
-        self._facts = pa.table(facts, [str(n) for n in range(len(facts))])
+        # Of a column in one piece, rows are taken in a third of the time.
+        self._facts = [column.chunk(0) if column.num_chunks == 1 else column for column in facts]
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()
@@ -71,10 +72,13 @@ class Candidates:
 
     def facts(self, positions: NDArray[np.int64]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
         """Of items: ids; where the pictures lie, "" if the catalogue itself holds one; metadata that is not missing."""
-        ids, uris, *values = (column.to_pylist() for column in self._facts.take(pa.array(positions)).columns)
-        rows = zip(*values, strict=True) if values else [()] * len(ids)
-        names = self.metadata.schema.names
-        metadata = [{name: one for name, one in zip(names, row, strict=True) if one is not None} for row in rows]
+        which = pa.array(positions)
+        ids, uris, *values = (column.take(which).to_pylist() for column in self._facts)
+        metadata: list[dict[str, Any]] = [{} for _ in ids]
+        for name, column in zip(self.metadata.schema.names, values, strict=True):
+            for row, value in zip(metadata, column, strict=True):
+                if value is not None:
+                    row[name] = value
         return ids, [uri or "" for uri in uris], metadata
 
     def groups(self, column: str) -> NDArray[np.int64]:
