@@ -207,4 +207,4 @@ def embeddings(column: pa.Array, width: int) -> NDArray[np.float16]:
     if column.type.list_size != width or column.null_count:
         raise StoreError(f"an embedding column is {column.type} with {column.null_count} missing; wanted width {width}")
     values = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    return values if values.flags.writeable else values.copy()  # torch warns of arrays that cannot be written
+    return values if values.flags.writeable else values.copy()  # compiled loops want them so

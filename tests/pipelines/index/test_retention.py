@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lance
 import pytest
+from lance.dataset import Tags
 
 from pipelines.errors import StoreError
 from pipelines.index import retention
@@ -71,7 +72,18 @@ def test_so_do_its_versions(committer: Committer, monkeypatch: pytest.MonkeyPatc
     for number in range(12):
         step(committer, number, settings(minutes=60))  # though none is retired
     assert len(committer.index.dataset("snapshots").versions()) <= 5
+    assert len(committer.index.dataset("snapshots").get_fragments()) <= 5
     assert sum(file.is_file() for file in Path(committer.index.table_uri("snapshots")).rglob("*")) <= 30
+
+
+def test_a_publication_lists_no_tags(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would cost more, the more snapshots stay."""
+    step(committer, 0, settings(minutes=60))
+    monkeypatch.setattr(Tags, "list", lambda tags: pytest.fail("all tags of a table are listed"))
+    committer.pin([ITEMS, TABLE])
+    committer.unpin()
+    step(committer, 1, settings(minutes=60))
+    assert len(committer.index.snapshots()) == 2
 
 
 def test_what_was_published_within_the_time_stays(committer: Committer) -> None:
