@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import Sequence
 
 import grpc
@@ -138,15 +140,23 @@ async def serve(settings: ServeSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     port = await server.start()
-    print(f"listening at {join(settings.host, port)}", flush=True)
+    _tell(f"listening at {join(settings.host, port)}")
     if server.metrics_port is not None:
-        print(f"metrics at http://{settings.metrics_host}:{server.metrics_port}/metrics", flush=True)
+        _tell(f"metrics at http://{settings.metrics_host}:{server.metrics_port}/metrics")
     waiting = [asyncio.create_task(ended.wait()), asyncio.create_task(server.wait())]
     done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     if ended.is_set():
-        print("draining", flush=True)
+        _tell("draining")
     await server.stop()
     for task in waiting:
         task.cancel()
     if not ended.is_set():
         done.pop().result()
+
+
+def _tell(line: str) -> None:
+    """Print it, if anybody still reads: whoever started the server may be gone, and it drains all the same."""
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

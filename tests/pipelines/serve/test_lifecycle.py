@@ -214,6 +214,20 @@ def test_the_process_serves_until_sigterm(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+def test_the_process_drains_though_nobody_reads_what_it_prints(shop: Shop) -> None:
+    process = start("--index", shop.index.uri)
+    assert process.stdout is not None and process.stderr is not None
+    port = process.stdout.readline().strip().removeprefix("listening at 127.0.0.1:")
+    process.stdout.close()
+    with Client(f"127.0.0.1:{port}") as client:
+        assert len(client.search(image=picture(1)).hits) == 10
+    process.send_signal(signal.SIGTERM)
+    with process.stderr:
+        errors = process.stderr.read()
+    assert process.wait(60) == 0 and "Traceback" not in errors and "BrokenPipe" not in errors
+
+
+@pytest.mark.slow
 def test_the_process_says_what_is_wrong_in_one_line(shop: Shop, tmp_path: Path) -> None:
     no_index = start("--index", str(tmp_path))
     no_checkpoint = start("--index", shop.index.uri, "--checkpoint", str(tmp_path))
