@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -80,6 +80,12 @@ class MatrixCache:
         with self._lock:
             others = [other for other in self._kept if other != key and other[1:] == key[1:]]
         return next((matrix for matrix in map(self.kept, reversed(others)) if matrix is not None), None)
+
+    def keep(self, snapshots: Collection[str]) -> None:
+        """Let go of the matrices of all other snapshots: nobody is to ask for them, and they would fill the budget."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] not in snapshots]:
+                self._bytes -= self._kept.pop(key)[0]
 
     def _forget(self, key: Key, future: Future[Matrix]) -> None:
         with self._lock:

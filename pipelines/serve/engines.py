@@ -173,6 +173,7 @@ class Engines:
             for digest in self._models.keys() - used:
                 self._models.pop(digest).encoder.close()
             self._lease.hold(self._engines)
+            self.cache.keep(self._engines)
             return engine
 
     def _caching(self, model: _Model) -> EncoderPort:

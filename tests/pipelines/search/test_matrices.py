@@ -34,6 +34,16 @@ def test_the_least_recently_used_goes_first() -> None:
     assert loads == ["a", "b", "c", "b"]
 
 
+def test_what_other_snapshots_left_goes() -> None:
+    cache, loads = MatrixCache(100), list[str]()
+    for key in (("one", "a"), ("two", "a"), ("two", "b"), ("three", "a")):
+        cache.get(key, 10, counting(loads, " ".join(key)))
+    cache.keep({"three", "one"})
+    assert cache.residents() == [("one", "a"), ("three", "a")] and cache.used_bytes == 20
+    cache.get(("two", "a"), 10, counting(loads, "again"))  # a request that runs still may have it
+    assert loads[-1] == "again" and cache.used_bytes == 30
+
+
 def test_threads_load_once() -> None:
     cache, loads, gate = MatrixCache(20), list[str](), threading.Barrier(8)
 

@@ -86,6 +86,20 @@ def test_what_searches_need_is_read_before_the_switch(shop: Shop, tmp_path: Path
     engines.close()
 
 
+def test_embeddings_of_snapshots_that_are_open_no_more_leave_memory(shop: Shop, tmp_path: Path) -> None:
+    own = make_shop(tmp_path, 4, like=shop)
+    engines = engines_of(own)
+    try:
+        for number in range(6):
+            own.stock([100 + number])
+            engines.refresh()
+            engines.of().search(SearchRequest(item_id=item_id(1)))
+        open_now = {snapshot.snapshot_id for snapshot in own.index.snapshots()[-3:]}
+        assert {snapshot_id for snapshot_id, *_ in engines.cache.residents()} == open_now
+    finally:
+        engines.close()
+
+
 def test_what_is_open_is_leased_until_it_is_closed(shop: Shop, tmp_path: Path) -> None:
     own = make_shop(tmp_path, 3, like=shop)
     engines = engines_of(own)
