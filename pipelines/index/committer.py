@@ -17,7 +17,7 @@ from lance.commit import CommitConflictError
 
 from pipelines.errors import StoreError
 
-from .datasets import beside, delete_rows, keep_version, read_fragments, write_rows
+from .datasets import beside, delete_rows, keep_version, let_go, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
 from .naming import DEAD_LETTERS, ITEMS
@@ -134,7 +134,7 @@ class Committer:
     def unpin(self) -> None:
         """Let go of what was pinned."""
         for tag, table in self.pins.items():
-            self._datasets[table].tags.delete(tag)
+            let_go(self._datasets[table], tag)
         self.pins = {}
 
     def refresh(self) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import lance
@@ -101,6 +102,12 @@ def keep_version(dataset: lance.LanceDataset, tag: str) -> None:
         dataset.tags.get_version(tag)
     except ValueError:
         dataset.tags.create(tag, dataset.version)
+
+
+def let_go(dataset: lance.LanceDataset, tag: str) -> None:
+    """Take a tag away, if it is still there: whoever takes an index over takes away what its predecessor tagged."""
+    with suppress(ValueError):
+        dataset.tags.delete(tag)
 
 
 def read_fragments(descriptions: Sequence[str]) -> list[FragmentMetadata]:

@@ -121,6 +121,8 @@ def take_off_the_list(index: Index, snapshot_ids: Collection[str]) -> None:
         new_fragments=read_fragments(write_rows(dataset, sentinel_snapshot())),
     )
     lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+    # Each publication leaves a version, however few fragments there are.
+    index.dataset("snapshots").cleanup_old_versions(_READERS_GRACE)
 
 
 def _merge_list(index: Index) -> None:

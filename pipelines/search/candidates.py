@@ -48,9 +48,7 @@ class Candidates:
         self.ids = ItemIds(table.column("item_id").combine_chunks())
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
-        facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
-        # Of a column in one piece, rows are taken in a third of the time.
-        self._facts = [column.chunk(0) if column.num_chunks == 1 else column for column in facts]
+        self._facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not Path("/lib64/ld-linux-x86-64.so.2").exists(), reason="glibc on x86-64 alone"
-)
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator has arenas")
 
 _ARENAS = """
 import ctypes, re, sys, threading

@@ -68,12 +68,28 @@ def test_the_list_itself_stays_short(committer: Committer, monkeypatch: pytest.M
 
 def test_so_do_its_versions(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "_READERS_GRACE", timedelta(0))
+    for number in range(12):
+        step(committer, number, settings(batch=3))
+    assert len(committer.index.dataset("snapshots").versions()) <= 5
+    assert sum(file.is_file() for file in Path(committer.index.table_uri("snapshots")).rglob("*")) <= 30
+
+
+def test_both_stay_few_while_no_snapshot_is_retired(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_READERS_GRACE", timedelta(0))
     monkeypatch.setattr(retention, "_LIST_FRAGMENTS", 4)
     for number in range(12):
-        step(committer, number, settings(minutes=60))  # though none is retired
+        step(committer, number, settings(minutes=60))
+    assert len(committer.index.snapshots()) == 12
     assert len(committer.index.dataset("snapshots").versions()) <= 5
     assert len(committer.index.dataset("snapshots").get_fragments()) <= 5
-    assert sum(file.is_file() for file in Path(committer.index.table_uri("snapshots")).rglob("*")) <= 30
+
+
+def test_pins_that_another_process_has_let_go_are_let_go(committer: Committer) -> None:
+    committer.pin([ITEMS])
+    (tag,) = committer.pins
+    committer.index.dataset(ITEMS, committer.generation.name).tags.delete(tag)
+    committer.unpin()
+    assert not committer.pins
 
 
 def test_a_publication_lists_no_tags(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
