@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pipelines.errors import StoreError
 
 from .matrices import Matrix, MatrixCache
-from .products import Rows, products
+from .products import products
 from .table_rows import TableRows
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class EmbeddingColumn:
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, at most."""
-        return self.count * (self.width * 2 + self.width // 2 + 12)
+        return self.count * (self.width * 2 + self.width // 4 + 12)
 
     def similarities(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """Dot products of some items with a query; NaN for those that have no row here.
@@ -73,16 +73,19 @@ class EmbeddingColumn:
         matrix = matrix or self._matrix()
         if matrix is None:
             ids, parts = self._read(lambda rows: products(rows, query))
-            row, values = Matrix(self.rows.locate(ids), np.empty((0, 0), np.float16)).find(wanted), [_NONE, *parts]
-            return _spread(row, np.concatenate(values)[row[row >= 0]])
-        return _compared(matrix, matrix.rows, query, wanted)
+            row, similarity = Matrix(self.rows.locate(ids), np.empty((0, 0), np.float16)).find(wanted), [_NONE, *parts]
+            result = np.full(len(wanted), np.nan, np.float32)
+            result[row >= 0] = np.concatenate(similarity)[row[row >= 0]]
+            return result
+        return products(matrix.rows, query, matrix.find(wanted))
 
     def sketched(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """`similarities` by the sketches, whose error is not bounded; the same where there are none."""
         matrix = self._matrix()
         if matrix is None or matrix.partitions is None:
             return self.similarities(query, wanted)
-        return _compared(matrix, matrix.partitions.sketches, matrix.partitions.sketch(query), wanted)
+        sketches = matrix.partitions.sketches
+        return sketches.similarities(sketches.of(query), matrix.find(wanted))
 
     def near(
         self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int, *, shortlist: bool
@@ -104,17 +107,8 @@ class EmbeddingColumn:
             return None
         if matrix.partitions is None:
             return matrix.position[among[matrix.position]]
-        sketch, found, count = matrix.partitions.sketch(query), [], 0
-        for rows in matrix.partitions.nearest(sketch, matrix.position, among):
-            found.append(rows)
-            count += len(rows)
-            if count >= least:
-                break
-        rows = found[0] if len(found) == 1 else np.concatenate(found)
-        if shortlist and count > least:
-            similarity = products(matrix.partitions.sketches, sketch, rows)
-            rows = np.sort(rows[np.argpartition(similarity, count - least)[count - least :]])
-        return matrix.position[rows]
+        coordinates = matrix.partitions.sketches.of(query)
+        return matrix.position[matrix.partitions.near(coordinates, matrix.position, among, least, shortlist=shortlist)]
 
     def near_by_index(
         self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int
@@ -185,21 +179,6 @@ class EmbeddingColumn:
             found = "more" if done > self.count else "fewer"
             raise StoreError(f"{self.rows}: {found} than {self.count} embeddings; ingest it anew")
         return pa.chunked_array(ids, pa.string()), results
-
-
-def _spread(row: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The values of those that have a row, NaN for the others."""
-    if len(values) == len(row):
-        return values
-    result = np.full(len(row), np.nan, np.float32)
-    result[row >= 0] = values
-    return result
-
-
-def _compared(matrix: Matrix, rows: Rows, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Products of a matrix' rows, or of what stands for them, of some items; NaN for those that have none."""
-    row = matrix.find(wanted)
-    return _spread(row, products(rows, query, row if row.min(initial=0) >= 0 else row[row >= 0]))
 
 
 def embeddings(column: pa.Array, width: int) -> NDArray[np.float16]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from .plan import Plan
 from .result import ClassProbability, Contribution, Hit
 from .scoring import Scores
 from .vectors import QueryVectors
+
+T = TypeVar("T", bound=tuple[Any, ...])
 
 
 def make_hits(
@@ -43,7 +46,7 @@ def make_hits(
         *candidates.facts(positions),
         zip(*(_contributions(n, query, candidates, scores, order, positions) for n in plan.explained), strict=True),
     )
-    return tuple(map(Hit._make, zip(*columns, strict=True)))
+    return tuple(_tuples(Hit, *columns))
 
 
 def _contributions(
@@ -64,11 +67,11 @@ def _contributions(
     matched: list[tuple[ClassProbability, ...]] = [()] * len(order)
     for index in query.wanted[n]:
         label = taxonomy.class_name(index)[1]
-        probabilities = candidates.probabilities(index, positions).tolist()
-        matched = [
-            own if one != one else (*own, ClassProbability(label, one))  # NaN: it is not carried
-            for own, one in zip(matched, probabilities, strict=True)
-        ]
+        probabilities = candidates.probabilities(index, positions)
+        rows = np.flatnonzero(~np.isnan(probabilities))  # that carry it
+        one = _tuples(ClassProbability, itertools.repeat(label, len(rows)), probabilities[rows].tolist())
+        for row, match in zip(rows.tolist(), one, strict=True):
+            matched[row] += (match,)
     by_class: Iterable[float | None] = itertools.repeat(None, len(order))
     if n in scores.classes:
         by_class = [None if one != one else one for one in scores.classes[n][order].tolist()]
@@ -80,4 +83,9 @@ def _contributions(
         itertools.repeat(removed, len(order)),
         itertools.repeat(added, len(order)),
     )
-    return list(map(Contribution._make, zip(*columns, strict=True)))
+    return list(_tuples(Contribution, *columns))
+
+
+def _tuples(kind: type[T], *columns: Iterable[Any]) -> Iterator[T]:
+    """Named tuples of these fields, which are not counted one by one: that would take as long again."""
+    return map(tuple.__new__, itertools.repeat(kind), zip(*columns, strict=True))

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pipelines.errors import RequestError
 
@@ -39,7 +39,7 @@ class PageTokens:
 
     def issue(self, token: PageToken) -> str:
         """An opaque text for the client."""
-        body = json.dumps(asdict(token), separators=(",", ":")).encode()
+        body = json.dumps(vars(token), separators=(",", ":")).encode()
         return _spell(self._mac(body) + body)
 
     def read(self, text: str) -> PageToken:

@@ -1,14 +1,13 @@
 """Embeddings in partitions about centres, with a short sketch of each, so that a search reads little of them.
 
-An inverted file (Jégou et al. 2011, section III.B) over principal components: a row's sketch is its coordinates along
-the few directions in which the rows vary most, and its partition is that of the centre whose sketch is nearest. How
-short the sketches may be, and how many partitions a search visits, is measured when they are made, by the nearest
-`NEIGHBOURS` of a sample of the rows. Where it takes too much, the vectors have no structure to use and there are none.
+An inverted file (Jégou et al. 2011, section III.B) over sketches: a row's partition is that of the centre nearest to
+its coordinates. How short the sketches may be, and how many partitions a search visits, is measured when they are made,
+by the nearest `NEIGHBOURS` of a sample of the rows. Where it takes too much, the vectors have no structure to use and
+there are none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from .compiled import compiled
-from .products import Rows
+from .products import Rows, products
+from .sketches import Sketches, Vector, coordinates, in_steps, steps_for
 
-Vector = NDArray[np.float32]
+Numbers = NDArray[np.float16] | NDArray[np.int8]
 
 NEIGHBOURS = 100  # of which a search should find its share
 SHORTLIST = 256  # of which the sketches say that they are the nearest, that are compared in full
@@ -36,58 +36,88 @@ class Partitions:
     """Partitions of n rows that are sorted by them.
 
     Args:
-        basis: D×d, orthonormal; a row's sketch is its product with this.
-        centres: k×d, sketches of norm 1.
+        centres: k×d, coordinates of norm 1.
         visits: partitions that a search visits at least.
         fresh: how many rows have come since this was learnt, over all snapshots.
         starts: k+1 row numbers; a partition ends where the next one begins.
-        sketches: n×d.
+        sketches: of the n rows.
     """
 
-    basis: torch.Tensor
-    centres: torch.Tensor
+    centres: Rows
     visits: int
     fresh: int
     starts: NDArray[np.int64]
-    sketches: Rows
+    sketches: Sketches
 
     def __len__(self) -> int:
         return len(self.centres)
 
-    def sketch(self, query: Vector) -> Vector:
-        """Of a query of width D: d."""
-        result: Vector = (torch.from_numpy(query) @ self.basis).numpy()
-        return result
-
-    def nearest(
-        self, sketch: Vector, position: NDArray[np.int64], among: NDArray[np.bool_]
-    ) -> Iterator[NDArray[np.int64]]:
-        """Row numbers, partition by partition, the nearest to a query's sketch first.
-
-        First of as many partitions as a search visits, then of as many again, until there are no more.
+    def near(
+        self, query: Vector, position: NDArray[np.int64], among: NDArray[np.bool_], least: int, *, shortlist: bool
+    ) -> NDArray[np.int64]:
+        """Rows of the partitions nearest to a query: of as many as a search visits, or of so many more as it needs.
 
         Args:
-            sketch: of the query.
+            query: its coordinates.
             position: n, of each row's item.
             among: N, only rows of these items.
+            least: so many rows at least, or all of them.
+            shortlist: just so many, the nearest by their sketches.
+
+        Returns:
+            Row numbers, in no order.
         """
-        near = np.argsort(-(self.centres @ torch.from_numpy(sketch)).numpy())
-        for start in range(0, len(near), self.visits):
-            yield _members(self.starts, near[start : start + self.visits], position, among)
+        order, visits = np.argsort(-products(self.centres, query)), self.visits
+        if not shortlist:
+            return _members(self.starts, order, visits, position, among, least)
+        sketches = self.sketches
+        return _nearest(self.starts, order, visits, position, among, least, sketches.numbers, query * sketches.steps)
 
 
-@compiled("int64[::1](int64[::1], int64[::1], int64[::1], boolean[::1])")
-def _members(starts: Any, partitions: Any, position: Any, among: Any) -> Any:
-    """Row numbers of some partitions, where the item is among those wanted."""
-    most = 0
-    for number in partitions:
-        most += starts[number + 1] - starts[number]
-    result, count = np.empty(most, np.int64), 0
-    for number in partitions:
+@compiled("int64[::1](int64[::1], int64[::1], int64, int64[::1], boolean[::1], int64)")
+def _members(starts: Any, order: Any, visits: Any, position: Any, among: Any, least: Any) -> Any:
+    """Row numbers of the first partitions, where the item is among those wanted."""
+    result, count = np.empty(len(position), np.int64), 0
+    for place, number in enumerate(order):
+        if place % visits == 0 and count >= least:
+            break
         for row in range(starts[number], starts[number + 1]):
             result[count] = row
             count += among[position[row]]
-    return result[:count]
+    return result[:count].copy()
+
+
+@compiled("int64[::1](int64[::1], int64[::1], int64, int64[::1], boolean[::1], int64, int8[:,::1], float32[::1])")
+def _nearest(
+    starts: Any, order: Any, visits: Any, position: Any, among: Any, least: Any, numbers: Any, query: Any
+) -> Any:
+    """The `least` of `_members` whose numbers have the largest products with the query."""
+    result, similarity, count = np.empty(least, np.int64), np.empty(least, np.float32), 0  # a heap, the least first
+    for place, number in enumerate(order):
+        if place % visits == 0 and count == least:
+            break
+        for row in range(starts[number], starts[number + 1]):
+            own = np.float32(0)
+            for n in range(len(query)):
+                own += np.float32(numbers[row, n]) * query[n]
+            if (count == least and not own > similarity[0]) or not among[position[row]]:
+                continue
+            if count < least:
+                at, count = count, count + 1
+                while at and similarity[(at - 1) // 2] > own:
+                    result[at], similarity[at] = result[(at - 1) // 2], similarity[(at - 1) // 2]
+                    at = (at - 1) // 2
+            else:
+                at = 0
+                while 2 * at + 1 < least:
+                    child = 2 * at + 1
+                    child += child + 1 < least and similarity[child + 1] < similarity[child]
+                    if not similarity[child] < own:
+                        break
+                    result[at], similarity[at] = result[child], similarity[child]
+                    at = child
+            result[at], similarity[at] = row, own
+    return result[:count].copy()
 
 
 @torch.inference_mode()
@@ -109,7 +139,7 @@ def partition(rows: Rows, like: tuple[Rows, Partitions] | None = None) -> tuple[
     own, made = found
     order = np.argsort(own, kind="stable")
     starts = np.searchsorted(own[order], np.arange(len(made) + 1))
-    return order, replace(made, starts=starts, sketches=made.sketches[order])
+    return order, replace(made, starts=starts, sketches=made.sketches.of_rows(order))
 
 
 def _count(rows: Rows) -> int:
@@ -128,9 +158,9 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     if changed > _CHANGED * len(rows):
         return None
     own = np.repeat(np.arange(len(learnt)), np.diff(learnt.starts))[place]
-    sketches = learnt.sketches[place]
-    sketches[fresh] = _sketches(rows[fresh], learnt.basis)
-    own[fresh] = _nearest_centre(sketches[fresh], learnt.centres)
+    sketches, new_ones = learnt.sketches.of_rows(place), coordinates(rows[fresh], learnt.sketches.basis)
+    sketches.numbers[fresh] = in_steps(new_ones, sketches.steps)
+    own[fresh] = _nearest_centre(new_ones, learnt.centres)
     return own, replace(learnt, fresh=changed, sketches=sketches)
 
 
@@ -149,11 +179,14 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
     queries = _single(rows[chosen])
     neighbours = _best(queries, rows, chosen, NEIGHBOURS)
     basis = _basis(rows, dice)
-    sketches = _sketches(rows, basis)
+    long, steps = coordinates(rows, basis), np.empty(0, np.float32)
+    own_long = _single(long[chosen])
     for share in _SKETCHES:
         width = max(1, round(share * rows.shape[1]))
-        short = np.ascontiguousarray(sketches[:, :width])
-        listed = _best(queries @ basis[:, :width], short, chosen, SHORTLIST)
+        short = np.ascontiguousarray(long[:, :width])
+        steps = steps_for(short)
+        numbers = in_steps(short, steps)
+        listed = _best(own_long[:, :width] * torch.from_numpy(steps), numbers, chosen, SHORTLIST)
         kept = np.mean([np.isin(*pair).mean() for pair in zip(neighbours.numpy(), listed.numpy(), strict=True)])
         if kept >= _KEPT_BY_SKETCHES:
             break
@@ -161,29 +194,23 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
         return None
     centres = _centres(short, _count(rows), dice)
     own = _nearest_centre(short, centres)
-    place = (queries @ basis[:, :width] @ centres.T).argsort(1, descending=True).argsort(1)  # of each centre
+    place = (own_long[:, :width] @ _single(centres).T).argsort(1, descending=True).argsort(1)  # of each centre
     needed = place.gather(1, torch.from_numpy(own)[neighbours]).numpy()
     visits = int(np.quantile(needed, _KEPT_BY_VISITS, method="higher")) + 1
     if visits > _WORTH * len(centres):
         return None
-    return own, Partitions(basis[:, :width].contiguous(), centres, visits, 0, np.empty(0, np.int64), short)
+    return own, Partitions(centres, visits, 0, np.empty(0, np.int64), Sketches(basis[:width], steps, numbers))
 
 
-def _basis(rows: Rows, dice: np.random.Generator) -> torch.Tensor:
+def _basis(rows: Rows, dice: np.random.Generator) -> Rows:
     """Directions in which a sample of the rows is longest, the first ones first: for products, so not centred."""
     sample = _single(rows[np.sort(dice.permutation(len(rows))[: 16 * rows.shape[1]])])
     directions = torch.linalg.eigh(sample.T @ sample).eigenvectors.flip(1)
-    return directions[:, : max(1, round(_SKETCHES[-1] * rows.shape[1]))].contiguous()
-
-
-def _sketches(rows: Rows, basis: torch.Tensor) -> Rows:
-    result = np.empty((len(rows), basis.shape[1]), np.float16)
-    for start in range(0, len(rows), _BLOCK):
-        result[start : start + _BLOCK] = (_single(rows[start : start + _BLOCK]) @ basis).half().numpy()
+    result: Rows = directions[:, : max(1, round(_SKETCHES[-1] * rows.shape[1]))].T.contiguous().half().numpy()
     return result
 
 
-def _best(queries: torch.Tensor, rows: Rows, own: NDArray[np.int64], count: int) -> torch.Tensor:
+def _best(queries: torch.Tensor, rows: Numbers, own: NDArray[np.int64], count: int) -> torch.Tensor:
     """The rows most similar to each of q queries, which are rows themselves: q×count."""
     parts = [queries @ _single(rows[start : start + _BLOCK]).T for start in range(0, len(rows), _BLOCK)]
     similarity = torch.cat(parts, 1)
@@ -191,9 +218,9 @@ def _best(queries: torch.Tensor, rows: Rows, own: NDArray[np.int64], count: int)
     return similarity.topk(min(count, len(rows) - 1), 1).indices
 
 
-def _centres(sketches: Rows, count: int, dice: np.random.Generator) -> torch.Tensor:
+def _centres(short: Rows, count: int, dice: np.random.Generator) -> Rows:
     """Of norm 1, by spherical k-means on a sample; one that no row is nearest to starts anew at some row."""
-    sample = _single(sketches[np.sort(dice.permutation(len(sketches))[: _LEARNT_FROM * count])])
+    sample = _single(short[np.sort(dice.permutation(len(short))[: _LEARNT_FROM * count])])
     centres = torch.nn.functional.normalize(sample[torch.from_numpy(dice.permutation(len(sample))[:count])], dim=1)
     for _ in range(_ROUNDS):
         own = (sample @ centres.T).argmax(1)
@@ -201,17 +228,17 @@ def _centres(sketches: Rows, count: int, dice: np.random.Generator) -> torch.Ten
         empty = torch.bincount(own, minlength=count) == 0
         total[empty] = sample[torch.from_numpy(dice.integers(0, len(sample), int(empty.sum())))]
         centres = torch.nn.functional.normalize(total, dim=1)
-    return centres
-
-
-def _nearest_centre(sketches: Rows, centres: torch.Tensor) -> NDArray[np.int64]:
-    """Of each row: n."""
-    result = np.empty(len(sketches), np.int64)
-    for start in range(0, len(sketches), _BLOCK):
-        part = _single(sketches[start : start + _BLOCK])
-        result[start : start + _BLOCK] = (part @ centres.T).argmax(1).numpy()
+    result: Rows = centres.half().numpy()
     return result
 
 
-def _single(rows: Rows) -> torch.Tensor:
+def _nearest_centre(short: Rows, centres: Rows) -> NDArray[np.int64]:
+    """Of each of n×d coordinates: n."""
+    result, every = np.empty(len(short), np.int64), _single(centres).T
+    for start in range(0, len(short), _BLOCK):
+        result[start : start + _BLOCK] = (_single(short[start : start + _BLOCK]) @ every).argmax(1).numpy()
+    return result
+
+
+def _single(rows: Numbers) -> torch.Tensor:
     return torch.from_numpy(rows).float()

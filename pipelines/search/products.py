@@ -28,10 +28,10 @@ def products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | 
     Args:
         rows: n×D, contiguous.
         query: D.
-        which: w row numbers in [0, n), which are not checked; None = all.
+        which: w row numbers below n, which is not checked; None = all.
 
     Returns:
-        w (or n); what is not finite stays so.
+        w (or n); what is not finite stays so; NaN for a row number below 0.
     """
     assert query.shape == rows.shape[1:]
     every = np.arange(len(rows)) if which is None else np.ascontiguousarray(which)
@@ -54,7 +54,10 @@ def _products(rows: Any, which: Any, query: Any) -> Any:
     result = np.empty(len(which), np.float32)
     for place in range(len(which)):
         row, total = which[place], 0.0
-        for n in range(len(query)):
-            total += _single(rows[row, n]) * query[n]  # type: ignore[call-arg]  # Numba gives the first
+        if row < 0:
+            total = np.nan
+        else:
+            for n in range(len(query)):
+                total += _single(rows[row, n]) * query[n]  # type: ignore[call-arg]  # Numba gives the first
         result[place] = total
     return result

@@ -63,6 +63,8 @@ def mean_similarity(
     similarities: Sequence[NDArray[np.floating]], weights: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
     """Mean of several similarities of N candidates, by weight, in float64 -> N."""
+    if len(similarities) == 1:
+        return similarities[0].astype(np.float64)
     weights = [1.0] * len(similarities) if weights is None else weights
     total = np.zeros(len(similarities[0]), np.float64)
     for similarity, weight in zip(similarities, weights, strict=True):

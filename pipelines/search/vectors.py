@@ -84,8 +84,14 @@ class QuerySource:
             return self._from_prototypes(plan)
         duet = self._from_item(plan, plan.item_id) if plan.item_id is not None else self._from_image(plan)
         attributes, carried, merged = duet.attribute_embeddings, duet.carried, None
+        removed: tuple[int, ...] = ()
+        added: tuple[int, ...] = ()
         if plan.changes:
             attributes, carried, merged = self._change(duet, plan)
+            removed, added = (
+                tuple(np.flatnonzero(one & ~other).tolist())
+                for one, other in ((duet.carried, carried), (carried, duet.carried))
+            )
         wanted = {n: _carried_of(n, carried, plan) for n in plan.explained}
         wanted |= {
             condition.attribute: condition.classes for condition in plan.ranking if condition.classes is not None
@@ -100,8 +106,8 @@ class QuerySource:
             wanted,
             self._class_vectors(plan, wanted, duet.class_embeddings),
             merged,
-            tuple(np.flatnonzero(duet.carried & ~carried).tolist()),
-            tuple(np.flatnonzero(carried & ~duet.carried).tolist()),
+            removed,
+            added,
         )
 
     def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:

@@ -56,6 +56,11 @@ def test_equal_rows_have_equal_products_wherever_they_stand() -> None:
         assert set(found[[50 - start, 98 - start]].tolist()) == {float(products(row[None].copy(), query)[0])}
 
 
+def test_no_row_has_no_product() -> None:
+    rows, query = np.ones((3, 8), np.float16), np.ones(8, np.float32)
+    np.testing.assert_array_equal(products(rows, query, np.array([-1, 2, -1])), [np.nan, 8, np.nan])
+
+
 def test_where_nothing_can_be_written_it_is_compiled_each_time() -> None:
     no_folder = "import numba.core.caching as c; c.CompileResultCacheImpl._locator_classes = []"
     ask = "import pipelines.search.products as p, numpy as np; print(p.products(np.ones((2, 3), 'e'), np.ones(3, 'f')))"
