@@ -6,10 +6,10 @@
 
 How the vectors lie: `benchmarks.shop`. There is one attribute, so that a search by an item alone is the plain search
 for the nearest, in which all sides can be compared: the engine, which explains each hit, with embeddings in memory and
-with none; Lance's vector index of the same table, through `pipelines.index.vector_index.nearest`; a product of the
-query with all vectors in single precision; and faiss, if it is installed (``pip install faiss-cpu``): HNSW on eight
-bits, and inverted lists, each as wide as its recall needs. Recall is of the 100 nearest, by products in double
-precision. At the end the engine's search for items of two classes.
+with none, and in a process for each core, as replicas of a server are; Lance's vector index of the same table, through
+`pipelines.index.vector_index.nearest`; a product of the query with all vectors in single precision; and faiss, if it is
+installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as wide as its recall needs. Recall
+is of the 100 nearest, by products in double precision. At the end the engine's search for items of two classes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,18 @@ import argparse
 import importlib
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.rates import Ask, rate, rate_of_processes
 from benchmarks.shop import Shop, shop_options
 from pipelines.index.vector_index import nearest
 from pipelines.search.engine import Engine
 from pipelines.search.matrices import MatrixCache
 from pipelines.search.request import AttributeCondition, SearchRequest
-
-Ask = Callable[[int], list[int]]  # an item -> the nearest others
 
 _CLIENTS = 16
 
@@ -124,15 +121,6 @@ def recall(ask: Ask, truth: Sequence[set[int]]) -> float:
     return statistics.mean(len(set(ask(item)) & nearest_) / len(nearest_) for item, nearest_ in enumerate(truth))
 
 
-def rate(ask: Ask, queries: int, clients: int, threads: int = 1) -> float:
-    """Searches a second of so many clients, each of which waits for its answer, by so many of torch's threads each."""
-    with ThreadPoolExecutor(clients, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        list(pool.map(ask, range(clients)))  # warm
-        start = time.perf_counter()
-        list(pool.map(ask, range(queries)))
-        return queries / (time.perf_counter() - start)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
     try:
@@ -156,18 +144,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{options.items:,} items of {options.width} ({options.data}), {options.hits} hits,",
             f"{options.queries} queries",
         )
-        rates = {}
+        rates: dict[str, tuple[float, float]] = {}
         for name, ask in asks.items():
             threads = 2 if ask is asks["product, float32"] else 1  # it alone is faster with two
             one, many = rate(ask, options.queries, 1, threads), rate(ask, options.queries, _CLIENTS)
-            rates[name] = one
+            rates[name] = one, many
             print(
                 f"{name:24} {one:8.1f}/s alone {many:8.1f}/s {_CLIENTS} clients  recall {recall(ask, truth):.3f}",
                 flush=True,
             )
-        for name in rates:
-            if name != "engine":
-                print(f"ratio engine / {name}: {rates['engine'] / rates[name]:.3f}")
+        shared = rate_of_processes(shop, options.hits, options.queries, _CLIENTS)
+        print(f"engine, a process a core {shared:21.1f}/s {_CLIENTS} clients")
+        for name, (one, many) in rates.items():
+            print(
+                f"ratio to {name}: engine {rates['engine'][0] / one:.3f} alone, {rates['engine'][1] / many:.3f} with",
+                f"{_CLIENTS} clients; a process a core {shared / many:.3f} with {_CLIENTS}",
+            )
         print(f"engine, items of two classes: {rate(two_classes_asked(shop, options.hits), options.queries, 1):.1f}/s")
     return 0
 

@@ -135,7 +135,7 @@ class Shop:
         for number in range(CLASSES):
             own = self.pair_class == number
             self.class_vectors[own] = drawn.vectors(self.pair_item[own], width)
-        self.ids = [f"item-{number:09d}" for number in range(items)]
+        self.ids = [item_id(number) for number in range(items)]
         self.index, self.checkpoint = folder / "index", folder / "checkpoint"
         self.means = self._means()
         checkpoint = self._save(width)
@@ -182,6 +182,10 @@ class Shop:
             rows = embedding_rows(encoded, ids, checkpoint.taxonomy)
             chunks.append({**rows, ITEMS: ledger_rows(ids, checkpoint.taxonomy)})
         return chunks
+
+
+def item_id(number: int) -> str:
+    return f"item-{number:09d}"
 
 
 def stored(vectors: Vectors) -> Vectors:

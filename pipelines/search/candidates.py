@@ -48,7 +48,9 @@ class Candidates:
         self.ids = ItemIds(table.column("item_id").combine_chunks())
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
-        self._facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
+        facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
+        names = ["item_id", "image_uri", *self.metadata.schema.names]
+        self._facts = pa.RecordBatch.from_arrays([column.combine_chunks() for column in facts], names)
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()
@@ -70,8 +72,7 @@ class Candidates:
 
     def facts(self, positions: NDArray[np.int64]) -> tuple[list[str], list[str], list[dict[str, Any]]]:
         """Of items: ids; where the pictures lie, "" if the catalogue itself holds one; metadata that is not missing."""
-        which = pa.array(positions)
-        ids, uris, *values = (column.take(which).to_pylist() for column in self._facts)
+        ids, uris, *values = (column.to_pylist() for column in self._facts.take(pa.array(positions)).columns)
         metadata: list[dict[str, Any]] = [{} for _ in ids]
         for name, column in zip(self.metadata.schema.names, values, strict=True):
             for row, value in zip(metadata, column, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,12 +76,21 @@ class CarriedClasses:
 
     def of(self, item: int) -> dict[int, float]:
         """One item's classes (codes) with their probabilities."""
-        start, end = np.searchsorted(self.item, (item, item + 1))
+        start = bisect_left(self._items, item)
+        end = bisect_left(self._items, item + 1, start)
         return dict(zip(self.code[start:end].tolist(), self.probability[start:end].tolist(), strict=True))
 
     def _rows(self, code: int) -> slice:
         """Of a class in what is sorted by code."""
-        return slice(*np.searchsorted(self._by_code[1], (code, code + 1)).tolist())
+        return slice(bisect_left(self._codes, code), bisect_left(self._codes, code + 1))
+
+    @cached_property
+    def _items(self) -> memoryview[int]:
+        return self.item.data
+
+    @cached_property
+    def _codes(self) -> memoryview[int]:
+        return self._by_code[1].data
 
     @cached_property
     def _masks(self) -> dict[int, NDArray[np.bool_]]:

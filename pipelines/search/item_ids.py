@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cached_property
 
 import numpy as np
@@ -36,11 +37,11 @@ class ItemIds:
         """Position of an item; None if there is none of that id."""
         hashes, positions = self._by_hash
         wanted = hash(item_id)
-        for place in range(int(np.searchsorted(hashes, wanted)), len(hashes)):
+        for place in range(bisect_left(hashes, wanted), len(hashes)):
             if hashes[place] != wanted:
                 return None
-            if self._ids[int(positions[place])].as_py() == item_id:
-                return int(positions[place])
+            if self._ids[positions[place]].as_py() == item_id:
+                return positions[place]
         return None
 
     def at(self, positions: NDArray[np.int64]) -> list[str]:
@@ -59,8 +60,8 @@ class ItemIds:
         assert self.ranks is not None and self._by_hash is not None
 
     @cached_property
-    def _by_hash(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _by_hash(self) -> tuple[memoryview[int], memoryview[int]]:
         """The ids' hashes, ascending, and their positions."""
         hashes = np.fromiter(map(hash, self._ids.to_pylist()), np.int64, len(self))
         order = np.argsort(hashes)
-        return hashes[order], order
+        return hashes[order].data, order.data

@@ -34,8 +34,11 @@ def products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | 
         w (or n); what is not finite stays so; NaN for a row number below 0.
     """
     assert query.shape == rows.shape[1:]
-    every = np.arange(len(rows)) if which is None else np.ascontiguousarray(which)
-    result: NDArray[np.float32] = _products(rows.view(np.uint16), every, query.astype(np.float64))
+    result: NDArray[np.float32]
+    if which is None:
+        result = _every_product(rows.view(np.uint16), query)
+    else:
+        result = _products(rows.view(np.uint16), np.ascontiguousarray(which), query)
     return result
 
 
@@ -49,15 +52,20 @@ def _single(_: Any, bits: Any) -> Any:
     return types.float32(types.uint16), generate
 
 
-@compiled("float32[::1](uint16[:,::1], int64[::1], float64[::1])")
+@compiled("float32[::1](uint16[:,::1], int64[::1], float32[::1])")
 def _products(rows: Any, which: Any, query: Any) -> Any:
-    result = np.empty(len(which), np.float32)
+    result, wide = np.empty(len(which), np.float32), query.astype(np.float64)
     for place in range(len(which)):
         row, total = which[place], 0.0
         if row < 0:
             total = np.nan
         else:
             for n in range(len(query)):
-                total += _single(rows[row, n]) * query[n]  # type: ignore[call-arg]  # Numba gives the first
+                total += _single(rows[row, n]) * wide[n]  # type: ignore[call-arg]  # Numba gives the first
         result[place] = total
     return result
+
+
+@compiled("float32[::1](uint16[:,::1], float32[::1])")
+def _every_product(rows: Any, query: Any) -> Any:
+    return _products(rows, np.arange(len(rows)), query)

@@ -43,10 +43,12 @@ def rank(
     keys.append(-similarity)
     if tier is not None:
         keys.append(-tier)
-    if limit is None or limit >= len(ids):
+    if limit is None:
         return np.lexsort(keys)
     if limit <= 0:
         return np.empty(0, np.int64)
+    if len(ids) <= 4 * limit:  # to narrow them down takes longer than to sort them
+        return np.lexsort(keys)[:limit]
     chosen = np.arange(len(ids))
     for key in reversed(keys):  # narrow to what can reach the first `limit`, coarsest key first
         values = key[chosen]

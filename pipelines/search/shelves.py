@@ -105,7 +105,7 @@ def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: N
         count = int(np.count_nonzero(members))
         rest, by = members, "their sketches" if candidates.spaces.in_memory(query.spaces) else "the tables' indices"
         for least in NEAR:
-            near = _near(plan, query, candidates, members, tier, least)
+            near = _near(plan, query, candidates, members, count, tier, least)
             if near is None:
                 break
             fresh = near[rest[near]]
@@ -137,14 +137,20 @@ def _tiers(
 
 
 def _near(
-    plan: Plan, query: QueryVectors, candidates: Candidates, members: NDArray[np.bool_], tier: int, least: int
+    plan: Plan,
+    query: QueryVectors,
+    candidates: Candidates,
+    members: NDArray[np.bool_],
+    count: int,
+    tier: int,
+    least: int,
 ) -> NDArray[np.int64] | None:
-    """Those of a tier near the query; None = compare all.
+    """Those of the `count` members of a tier near the query; None = compare all.
 
     In memory the `least` nearest, or twice as many if it is ranked by several spaces; by the tables' indices the
     `least` nearest in each of the spaces.
     """
-    count, vectors = np.count_nonzero(members), query.spaces
+    vectors = query.spaces
     if plan.exact or count < candidates.spaces.partition_from:
         return None
     spaces, in_memory = _ranking_spaces(plan, query, tier), candidates.spaces.in_memory(vectors)
