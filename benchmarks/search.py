@@ -6,7 +6,7 @@
 
 How the vectors lie: `benchmarks.shop`. There is one attribute, so that a search by an item alone is the plain search
 for the nearest, in which all sides can be compared: the engine, which explains each hit, with embeddings in memory and
-with none, and in a process for each core, as replicas of a server are; Lance's vector index of the same table, through
+with none, and in a process for each core, as replicas may be; Lance's vector index of the same table, through
 `pipelines.index.vector_index.nearest`; a product of the query with all vectors in single precision; and faiss, if it is
 installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as wide as its recall needs. Recall
 is of the 100 nearest, by products in double precision. At the end the engine's search for items of two classes.
@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.rates import Ask, rate, rate_of_processes
+from benchmarks.rates import Ask, engine_asked, rate, rate_of_processes
 from benchmarks.shop import Shop, shop_options
 from pipelines.index.vector_index import nearest
 from pipelines.search.engine import Engine
@@ -34,25 +34,14 @@ from pipelines.search.request import AttributeCondition, SearchRequest
 _CLIENTS = 16
 
 
-def engine_asked(shop: Shop, hits: int) -> Ask:
-    """A whole search by an item: planned, ranked, every hit explained."""
-
-    def ask(item: int) -> list[int]:
-        result = shop.engine.search(SearchRequest(item_id=shop.ids[item], page_size=hits))
-        return [int(hit.item_id[5:]) for hit in result.hits]
-
-    return ask
+def memory_asked(shop: Shop, hits: int) -> Ask:
+    """The engine with all embeddings in memory."""
+    return engine_asked(shop.engine, hits)
 
 
 def tables_asked(shop: Shop, hits: int) -> Ask:
-    """`engine_asked`, of an engine that may keep no embeddings in memory."""
-    engine = Engine(shop.engine.reader, shop.engine.checkpoint, cache=MatrixCache(0))
-
-    def ask(item: int) -> list[int]:
-        result = engine.search(SearchRequest(item_id=shop.ids[item], page_size=hits))
-        return [int(hit.item_id[5:]) for hit in result.hits]
-
-    return ask
+    """An engine that may keep no embeddings in memory."""
+    return engine_asked(Engine(shop.engine.reader, shop.engine.checkpoint, cache=MatrixCache(0)), hits)
 
 
 def two_classes_asked(shop: Shop, hits: int) -> Ask:
@@ -131,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         shop = Shop(options.items, options.width, Path(folder), options.data)
         truth = exact(shop, options.queries, options.hits)
         sides = {
-            "engine": engine_asked,
+            "engine": memory_asked,
             "engine, by tables alone": tables_asked,
             "LanceDB": lance_asked,
             "product, float32": product_asked,
@@ -154,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 flush=True,
             )
         shared = rate_of_processes(shop, options.hits, options.queries, _CLIENTS)
-        print(f"engine, a process a core {shared:21.1f}/s {_CLIENTS} clients")
+        print(f"engine, a process a core {shared:25.1f}/s {_CLIENTS} clients")
         for name, (one, many) in rates.items():
             print(
                 f"ratio to {name}: engine {rates['engine'][0] / one:.3f} alone, {rates['engine'][1] / many:.3f} with",

@@ -45,6 +45,7 @@ Positions = NDArray[np.int64]
 
 BACKBONES = {256: "resnet18", 1024: "resnet50"}
 CLASSES = 12
+CACHE_BYTES = 16 * 1024**3
 _BLOCK = 8192  # items that are drawn or written at once
 
 
@@ -147,7 +148,7 @@ class Shop:
         assert snapshot is not None
         self.name, self.classes = checkpoint.taxonomy.names[0], checkpoint.taxonomy.attributes[0].classes
         reader = index.reader(snapshot)
-        self.engine = Engine(reader, checkpoint, cache=MatrixCache(16 * 1024**3))
+        self.engine = Engine(reader, checkpoint, cache=MatrixCache(CACHE_BYTES))
         table = reader.dataset(attribute_table(self.name))
         self.table = lance.dataset(table.uri, version=table.version)
 

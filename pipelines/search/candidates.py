@@ -49,8 +49,7 @@ class Candidates:
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
         facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
-        names = ["item_id", "image_uri", *self.metadata.schema.names]
-        self._facts = pa.RecordBatch.from_arrays([column.combine_chunks() for column in facts], names)
+        self._facts = pa.table(facts, ["item_id", "image_uri", *self.metadata.schema.names])
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
         self._lock = threading.Lock()

@@ -47,8 +47,8 @@ class EmbeddingColumn:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory, at most."""
-        return self.count * (self.width * 2 + self.width // 4 + 12)
+        """Bytes that its rows take in memory, at most, with their sketches and where each stands."""
+        return self.count * (self.width * 2 + -(-self.width // 4) + 12)
 
     def similarities(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """Dot products of some items with a query; NaN for those that have no row here.
@@ -85,7 +85,7 @@ class EmbeddingColumn:
         if matrix is None or matrix.partitions is None:
             return self.similarities(query, wanted)
         sketches = matrix.partitions.sketches
-        return sketches.similarities(sketches.of(query), matrix.find(wanted))
+        return sketches.similarities(sketches.coordinates(query), matrix.find(wanted))
 
     def near(
         self, query: NDArray[np.float32], among: NDArray[np.bool_], least: int, *, shortlist: bool
@@ -107,7 +107,7 @@ class EmbeddingColumn:
             return None
         if matrix.partitions is None:
             return matrix.position[among[matrix.position]]
-        coordinates = matrix.partitions.sketches.of(query)
+        coordinates = matrix.partitions.sketches.coordinates(query)
         return matrix.position[matrix.partitions.near(coordinates, matrix.position, among, least, shortlist=shortlist)]
 
     def near_by_index(

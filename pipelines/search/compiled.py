@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 def compiled(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -26,3 +30,8 @@ def compiled(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             return njit(kind, **settings)(function)
 
     return decorate
+
+
+def plain(array: NDArray[Any], kind: type[Number]) -> NDArray[Number]:
+    """The array as compiled loops want theirs: of this kind, contiguous and writable; a copy if it is not."""
+    return array if array.dtype == kind and array.flags.carray else np.array(array, kind)

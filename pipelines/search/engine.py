@@ -24,7 +24,8 @@ from .matrices import MatrixCache
 from .paging import PageToken, PageTokens
 from .plan import Plan, Scope
 from .planner import make_plan, read_item_id
-from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet, Vector
+from .products import Vector
+from .query import CheckpointEncoder, ClassPrototypes, EncoderPort, QueryDuet
 from .ranked_page import allowed_by, rank_page
 from .reader import Reader
 from .request import SearchRequest

@@ -88,4 +88,5 @@ def _contributions(
 
 def _tuples(kind: type[T], *columns: Iterable[Any]) -> Iterator[T]:
     """Named tuples of these fields, which are not counted one by one: that would take as long again."""
+    assert len(columns) == len(kind._fields)  # type: ignore[attr-defined]
     return map(tuple.__new__, itertools.repeat(kind), zip(*columns, strict=True))

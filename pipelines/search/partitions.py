@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 from .compiled import compiled
-from .products import Rows, products
-from .sketches import Sketches, Vector, coordinates, in_steps, steps_for
+from .products import Rows, Vector, products
+from .sketches import Sketches, along
 
 Numbers = NDArray[np.float16] | NDArray[np.int8]
 
@@ -62,10 +62,10 @@ class Partitions:
             position: n, of each row's item.
             among: N, only rows of these items.
             least: so many rows at least, or all of them.
-            shortlist: just so many, the nearest by their sketches.
+            shortlist: just so many, or all of them, the nearest by their sketches; in no order.
 
         Returns:
-            Row numbers, in no order.
+            Row numbers.
         """
         order, visits = np.argsort(-products(self.centres, query)), self.visits
         if not shortlist:
@@ -139,7 +139,7 @@ def partition(rows: Rows, like: tuple[Rows, Partitions] | None = None) -> tuple[
     own, made = found
     order = np.argsort(own, kind="stable")
     starts = np.searchsorted(own[order], np.arange(len(made) + 1))
-    return order, replace(made, starts=starts, sketches=made.sketches.of_rows(order))
+    return order, replace(made, starts=starts, sketches=made.sketches.take(order))
 
 
 def _count(rows: Rows) -> int:
@@ -158,8 +158,8 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     if changed > _CHANGED * len(rows):
         return None
     own = np.repeat(np.arange(len(learnt)), np.diff(learnt.starts))[place]
-    sketches, new_ones = learnt.sketches.of_rows(place), coordinates(rows[fresh], learnt.sketches.basis)
-    sketches.numbers[fresh] = in_steps(new_ones, sketches.steps)
+    sketches, new_ones = learnt.sketches.take(place), along(rows[fresh], learnt.sketches.basis)
+    sketches.numbers[fresh] = sketches.rounded(new_ones)
     own[fresh] = _nearest_centre(new_ones, learnt.centres)
     return own, replace(learnt, fresh=changed, sketches=sketches)
 
@@ -179,14 +179,14 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
     queries = _single(rows[chosen])
     neighbours = _best(queries, rows, chosen, NEIGHBOURS)
     basis = _basis(rows, dice)
-    long, steps = coordinates(rows, basis), np.empty(0, np.float32)
+    long = along(rows, basis)
     own_long = _single(long[chosen])
     for share in _SKETCHES:
         width = max(1, round(share * rows.shape[1]))
         short = np.ascontiguousarray(long[:, :width])
-        steps = steps_for(short)
-        numbers = in_steps(short, steps)
-        listed = _best(own_long[:, :width] * torch.from_numpy(steps), numbers, chosen, SHORTLIST)
+        sketches = Sketches.learn(basis[:width], short)
+        in_steps = own_long[:, :width] * torch.from_numpy(sketches.steps)
+        listed = _best(in_steps, sketches.numbers, chosen, SHORTLIST)
         kept = np.mean([np.isin(*pair).mean() for pair in zip(neighbours.numpy(), listed.numpy(), strict=True)])
         if kept >= _KEPT_BY_SKETCHES:
             break
@@ -199,7 +199,7 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
     visits = int(np.quantile(needed, _KEPT_BY_VISITS, method="higher")) + 1
     if visits > _WORTH * len(centres):
         return None
-    return own, Partitions(centres, visits, 0, np.empty(0, np.int64), Sketches(basis[:width], steps, numbers))
+    return own, Partitions(centres, visits, 0, np.empty(0, np.int64), sketches)
 
 
 def _basis(rows: Rows, dice: np.random.Generator) -> Rows:

@@ -1,4 +1,4 @@
-"""Dot products of stored embeddings with a query.
+"""Dot products of half-precision rows, stored embeddings above all, with a query.
 
 A library's product wants the rows that are looked at copied together first, and where the processor cannot multiply
 half-precision numbers, which most cannot, converted too; that takes several times as long as the products.
@@ -14,19 +14,20 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from .compiled import compiled
+from .compiled import compiled, plain
 
 Rows = NDArray[np.float16]
+Vector = NDArray[np.float32]
 
 
-def products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+def products(rows: Rows, query: Vector, which: NDArray[np.int64] | None = None) -> Vector:
     """Products with all rows, or with some of them.
 
     Each is summed in double precision and then rounded to single. All are summed in one order, so rows that are equal
     have equal products, wherever they stand.
 
     Args:
-        rows: n×D, contiguous.
+        rows: n×D, contiguous and writable.
         query: D.
         which: w row numbers below n, which is not checked; None = all.
 
@@ -34,11 +35,9 @@ def products(rows: Rows, query: NDArray[np.float32], which: NDArray[np.int64] | 
         w (or n); what is not finite stays so; NaN for a row number below 0.
     """
     assert query.shape == rows.shape[1:]
-    result: NDArray[np.float32]
-    if which is None:
-        result = _every_product(rows.view(np.uint16), query)
-    else:
-        result = _products(rows.view(np.uint16), np.ascontiguousarray(which), query)
+    bits, query = rows.view(np.uint16), plain(query, np.float32)
+    result: Vector
+    result = _every_product(bits, query) if which is None else _products(bits, plain(which, np.int64), query)
     return result
 
 

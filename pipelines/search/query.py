@@ -18,8 +18,7 @@ from pipelines.data.images import ImageLimits, prepare
 from pipelines.errors import ModelError, RequestError
 
 from .limits import Limits
-
-Vector = NDArray[np.float32]
+from .products import Vector
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def _shelves(plan: Plan, query: QueryVectors, candidates: Candidates, allowed: N
         count = int(np.count_nonzero(members))
         rest, by = members, "their sketches" if candidates.spaces.in_memory(query.spaces) else "the tables' indices"
         for least in NEAR:
-            near = _near(plan, query, candidates, members, count, tier, least)
+            near = _near(plan, query, candidates, members, tier, count=count, least=least)
             if near is None:
                 break
             fresh = near[rest[near]]
@@ -141,8 +141,9 @@ def _near(
     query: QueryVectors,
     candidates: Candidates,
     members: NDArray[np.bool_],
-    count: int,
     tier: int,
+    *,
+    count: int,
     least: int,
 ) -> NDArray[np.int64] | None:
     """Those of the `count` members of a tier near the query; None = compare all.

@@ -1,7 +1,7 @@
 """Short sketches of embeddings, by which their similarity to a query is estimated by reading little.
 
-A row's sketch is its coordinates along the few directions in which the rows vary most, eight bits each (a scalar
-quantiser on principal components; Jégou et al. 2011 and Johnson et al. 2017 on why eight bits lose next to nothing).
+A row's sketch is its coordinates along the few directions in which the rows are longest, eight bits each: a scalar
+quantiser on principal components (Jégou et al. 2011 have their bits for products of parts instead).
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .compiled import compiled
-from .products import Rows, products
-
-Vector = NDArray[np.float32]
+from .compiled import compiled, plain
+from .products import Rows, Vector, products
 
 _BLOCK = 8192  # rows in single precision at once
-_LARGEST = 127
+_LAST = 127
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,34 @@ class Sketches:
 
     Args:
         basis: d×D, orthonormal directions.
-        steps: d, of which a row's coordinates are whole numbers.
-        numbers: n×d int8, these.
+        middle: d, that coordinates are counted from: of embeddings that point one way all lie on one side of 0.
+        steps: d, that they are counted in.
+        numbers: n×d int8, of each row.
     """
 
     basis: Rows
+    middle: Vector
     steps: Vector
     numbers: NDArray[np.int8]
 
-    def of(self, query: Vector) -> Vector:
-        """A query's coordinates, D -> d, not rounded."""
+    @classmethod
+    def learn(cls, basis: Rows, coordinates: Rows) -> Sketches:
+        """Those of rows whose coordinates these are, n×d, with steps that reach from the least to the largest."""
+        least, most = coordinates.min(0).astype(np.float32), coordinates.max(0).astype(np.float32)
+        steps = np.maximum((most - least) / (2 * _LAST), np.float32(1e-6))
+        empty = cls(basis, (least + most) / 2, steps, np.empty((0, len(basis)), np.int8))
+        return replace(empty, numbers=empty.rounded(coordinates))
+
+    def rounded(self, coordinates: Rows) -> NDArray[np.int8]:
+        """Numbers of other rows, m×d; what is beyond the last step is at the last."""
+        result = np.empty(coordinates.shape, np.int8)
+        for start in range(0, len(result), _BLOCK):
+            steps = np.rint((coordinates[start : start + _BLOCK] - self.middle) / self.steps)
+            result[start : start + _BLOCK] = np.clip(steps, -_LAST, _LAST)
+        return result
+
+    def coordinates(self, query: Vector) -> Vector:
+        """Of a query, D -> d."""
         return products(self.basis, query)
 
     def similarities(self, coordinates: Vector, which: NDArray[np.int64]) -> Vector:
@@ -50,34 +66,20 @@ class Sketches:
         Returns:
             w, whose error is not bounded; NaN for a row number below 0.
         """
-        result: Vector = _estimates(self.numbers, which, coordinates * self.steps)
-        return result
+        estimates: Vector = _estimates(self.numbers, plain(which, np.int64), coordinates * self.steps)
+        return estimates + coordinates @ self.middle
 
-    def of_rows(self, which: NDArray[np.int64]) -> Sketches:
+    def take(self, which: NDArray[np.int64]) -> Sketches:
         """Those of some rows."""
         return replace(self, numbers=self.numbers[which])
 
 
-def coordinates(rows: Rows, basis: Rows) -> Rows:
-    """Of n×D rows along d×D directions: n×d."""
+def along(rows: Rows, basis: Rows) -> Rows:
+    """Coordinates of n×D rows along d×D directions: n×d. Where a row is not finite they are 0."""
     directions, result = torch.from_numpy(basis).float().T.contiguous(), np.empty((len(rows), len(basis)), np.float16)
     for start in range(0, len(rows), _BLOCK):
-        part = torch.from_numpy(rows[start : start + _BLOCK]).float()
-        result[start : start + _BLOCK] = (part @ directions).half().numpy()
-    return result
-
-
-def steps_for(coordinates_: Rows) -> Vector:
-    """Steps, d, that n×d coordinates are within eight bits of."""
-    return np.maximum(np.abs(coordinates_).max(0).astype(np.float32), np.float32(1e-6)) / _LARGEST
-
-
-def in_steps(coordinates_: Rows, steps: Vector) -> NDArray[np.int8]:
-    """Coordinates, n×d, in whole steps; what is beyond the last is at the last."""
-    result = np.empty(coordinates_.shape, np.int8)
-    for start in range(0, len(result), _BLOCK):
-        part = np.rint(coordinates_[start : start + _BLOCK] / steps)
-        result[start : start + _BLOCK] = np.clip(part, -_LARGEST, _LARGEST)
+        part = torch.from_numpy(rows[start : start + _BLOCK]).float() @ directions
+        result[start : start + _BLOCK] = part.nan_to_num(0, 0, 0).half().numpy()
     return result
 
 

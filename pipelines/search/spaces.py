@@ -18,7 +18,7 @@ from .carried import CarriedClasses
 from .columns import EmbeddingColumn, embeddings
 from .item_ids import ItemIds
 from .matrices import MatrixCache
-from .query import Vector
+from .products import Vector
 from .reader import Reader, read_rows
 from .table_rows import TableRows
 

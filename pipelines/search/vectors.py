@@ -15,7 +15,8 @@ from pipelines.errors import RequestError
 
 from .candidates import Candidates
 from .plan import Plan, QueryKind
-from .query import ClassPrototypes, EncoderPort, QueryDuet, Vector, check_duet, check_finite
+from .products import Vector
+from .query import ClassPrototypes, EncoderPort, QueryDuet, check_duet, check_finite
 from .spaces import Space
 
 

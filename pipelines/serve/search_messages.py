@@ -13,7 +13,8 @@ from model.taxonomy import Taxonomy
 from pipelines.errors import RequestError
 from pipelines.rpc.duet.v1 import search_pb2
 from pipelines.search.limits import Limits, check_count
-from pipelines.search.query import QueryDuet, Vector
+from pipelines.search.products import Vector
+from pipelines.search.query import QueryDuet
 from pipelines.search.request import AttributeCondition, Manipulation, Match, SearchRequest
 from pipelines.search.result import Contribution, Hit, SearchResult
 

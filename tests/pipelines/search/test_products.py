@@ -56,6 +56,20 @@ def test_equal_rows_have_equal_products_wherever_they_stand() -> None:
         assert set(found[[50 - start, 98 - start]].tolist()) == {float(products(row[None].copy(), query)[0])}
 
 
+def test_arrays_of_another_kind_or_order_will_do() -> None:
+    dice = np.random.default_rng(0)
+    rows, wide = dice.standard_normal((9, 64)).astype(np.float16), dice.standard_normal(128).astype(np.float32)
+    expected = products(rows, wide[::2].copy())
+    fixed = wide[::2].copy()
+    fixed.flags.writeable = False
+    which = np.arange(8, -1, -2)
+    which.flags.writeable = False
+    for query in (wide[::2], fixed, fixed.astype(np.float64)):
+        np.testing.assert_array_equal(products(rows, query), expected)
+        np.testing.assert_array_equal(products(rows, query, which), expected[::-2])
+        np.testing.assert_array_equal(products(rows, query, which.astype(np.int32)), expected[::-2])
+
+
 def test_no_row_has_no_product() -> None:
     rows, query = np.ones((3, 8), np.float16), np.ones(8, np.float32)
     np.testing.assert_array_equal(products(rows, query, np.array([-1, 2, -1])), [np.nan, 8, np.nan])

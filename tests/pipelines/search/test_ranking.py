@@ -8,10 +8,10 @@ from pipelines.search.ranking import condition_keys, id_ranks, mean_similarity, 
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)
-@given(st.integers(0, 2**32 - 1), st.integers(0, 25), st.booleans(), st.booleans(), st.none() | st.integers(0, 30))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 120), st.booleans(), st.booleans(), st.none() | st.integers(0, 40))
 def test_ranks_as_a_sort_of_tuples(seed: int, count: int, tiers: bool, secondary: bool, limit: int | None) -> None:
     rng = np.random.default_rng(seed)
-    ids = [f"{i:02d}" for i in rng.permutation(count)]
+    ids = [f"{i:03d}" for i in rng.permutation(count)]
     tier = rng.integers(0, 3, count)
     first, second = rng.integers(0, 3, count) / 2, rng.integers(0, 3, count) / 2
     keys = [(-tier[i] * tiers, -first[i], -second[i] * secondary, ids[i]) for i in range(count)]
@@ -43,3 +43,4 @@ def test_means_by_weight() -> None:
     parts = [np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)]
     assert mean_similarity(parts).tolist() == [0.5, 0.5]
     assert mean_similarity(parts, [3, 1]).tolist() == [0.75, 0.25]
+    assert mean_similarity(parts[:1], [3]).tolist() == [1, 0]
