@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import grpc
+from prometheus_client.registry import Collector
 
 
 class Backend(Protocol):
@@ -29,6 +30,10 @@ class Backend(Protocol):
         Raises:
             DuetError: the index cannot be served at all.
         """
+        ...
+
+    def state(self) -> Collector:
+        """What is looked up when metrics are asked for."""
         ...
 
     def close(self) -> None:

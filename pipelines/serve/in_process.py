@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import grpc
+from prometheus_client.registry import Collector
 
 from pipelines.errors import DuetError
 from pipelines.index.store import Index
@@ -15,6 +16,7 @@ from pipelines.search.limits import Limits
 
 from .calls import Calls
 from .catalog_servicer import CatalogServicer
+from .engine_metrics import ServerState
 from .engines import Engines
 from .observing import Observer
 from .pictures import Pictures
@@ -80,6 +82,10 @@ class InProcess:
                     snapshot_id = self.engines.of().scope.snapshot_id
                     log.info("serving snapshot %s of %s", snapshot_id, self.engines.index.uri)
             await asyncio.sleep(self._settings.poll_seconds)
+
+    def state(self) -> Collector:
+        """See `Backend`."""
+        return ServerState(self.engines, self.calls)
 
     def close(self) -> None:
         """See `Backend`."""

@@ -119,6 +119,9 @@ class Observer:
     def snapshot_failed(self) -> None:
         """The published snapshot could not be looked up or opened."""
 
+    def close(self) -> None:
+        """Nothing will be told any more."""
+
 
 class Observers(Observer):
     """Tells several. One that fails is logged, the first time, and the others are told all the same."""
@@ -154,6 +157,10 @@ class Observers(Observer):
     def snapshot_failed(self) -> None:
         """See `Observer`."""
         self._tell(lambda one: one.snapshot_failed())
+
+    def close(self) -> None:
+        """See `Observer`."""
+        self._tell(lambda one: one.close())
 
     def _tell(self, event: Callable[[Observer], None]) -> None:
         for one in self._observers:

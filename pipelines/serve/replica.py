@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from prometheus_client import CollectorRegistry
+from ray import serve
 
 from cluster.memory import limit_arenas
 from pipelines.index.store import Index
@@ -19,9 +21,11 @@ from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
 
 from .calls import status_of
+from .engine_metrics import engine_watchers
 from .in_process import InProcess
 from .logs import start_log
-from .observing import Call, Observer, Observers, current_call
+from .observing import Call, Observers, current_call
+from .replica_metrics import Counted
 from .settings import ServeSettings
 from .traces import Traces, sent_to
 
@@ -77,9 +81,13 @@ class Replica:
     async def __init__(self, index: str, settings: ServeSettings, limits: Limits) -> None:  # type: ignore[misc]  # Ray Serve awaits it
         limit_arenas()
         start_log(settings)
-        self._traces = Traces(sent_to(settings.traces), settings.traces_sample) if settings.traces else None
-        self._observer: Observer = Observers([] if self._traces is None else [self._traces])
+        self._registry = CollectorRegistry()
+        watchers = engine_watchers(self._registry, settings.recall_sample) if settings.metrics_port is not None else []
+        if settings.traces:
+            watchers.append(Traces(sent_to(settings.traces), settings.traces_sample))
+        self._observer = Observers(watchers)
         self._backend = InProcess(await asyncio.to_thread(Index.open, index), settings, limits, self._observer)
+        self._registry.register(self._backend.state())
         await asyncio.to_thread(self._backend.engines.refresh)
         self._following = asyncio.create_task(self._backend.follow(_nothing))
         self._change, self._catching_up = "", asyncio.Lock()
@@ -87,6 +95,12 @@ class Replica:
     async def ready(self) -> bool:
         """Whether a snapshot is loaded."""
         return self._backend.ready
+
+    async def counted(self) -> Counted:
+        """What is to be shown among the metrics."""
+        own = serve.get_replica_context()
+        families = await asyncio.to_thread(lambda: list(self._registry.collect()))
+        return Counted(f"{own.deployment}-{own.replica_tag}", families)
 
     async def answer(self, question: Question) -> Answer:
         """Answer as the server's own services would; errors are in the answer."""
@@ -128,8 +142,7 @@ class Replica:
             return
         self._following.cancel()
         await asyncio.to_thread(self._backend.close)
-        if self._traces is not None:
-            await asyncio.to_thread(self._traces.close)
+        await asyncio.to_thread(self._observer.close)
 
 
 class _AbortedError(Exception):

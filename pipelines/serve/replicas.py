@@ -18,6 +18,7 @@ from typing import Any
 
 import grpc
 import ray
+from prometheus_client.registry import Collector
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.config import AutoscalingConfig, ProxyLocation
@@ -35,12 +36,17 @@ from .errors import NotReadyError, OverloadError, ReplicaLostError
 from .forwarding import add_forwarding
 from .observing import current_call
 from .replica import Answer, Question, Replica
+from .replica_metrics import Counted, ReplicaMetrics
 from .security.scopes import Scope, needed
 from .settings import ServeSettings, TlsSettings
 
 _TRIES = 3  # of a call that changes nothing, when the replica that works on it dies
 _LOOK_SECONDS = 0.2
+_SCRAPE_SECONDS = 5.0  # half of what Prometheus waits
 _LOGGED = LoggingConfig(log_level="WARNING", enable_access_log=False)  # Ray Serve itself
+
+log = logging.getLogger("duet.serve")
+
 _RAISED = re.compile(r"^[\w.]*\.\w+Error: (.+)$", re.MULTILINE)  # the last line of a traceback
 
 
@@ -134,6 +140,21 @@ class Replicas:
             raise ReplicaLostError from None
         return answer
 
+    def state(self) -> Collector:
+        """See `Backend`. What each replica has counted; one that does not answer is left out."""
+        return ReplicaMetrics(self._counted)
+
+    def _counted(self) -> list[Counted]:
+        found: list[Counted] = []
+        for handle in list(self._handles.values()):
+            try:
+                answers = handle.broadcast("counted").results(timeout_s=_SCRAPE_SECONDS, return_exceptions=True)
+            except Exception as error:  # noqa: BLE001 - boundary: metrics show what there is
+                log.warning("replicas were asked for their metrics in vain: %s", error)
+            else:
+                found += [one for one in answers if isinstance(one, Counted)]
+        return found
+
     def _deploy(self) -> None:
         with self._deploying:
             if self._closed:
@@ -176,9 +197,7 @@ class Replicas:
 def _deployments(settings: ServeSettings) -> Iterator[tuple[Scope, serve.Deployment, ServeSettings]]:
     """What is put up, and the settings of each of its replicas."""
     # What concerns the listener alone is no replica's.
-    given = settings.model_copy(
-        update={"tls": TlsSettings(), "tokens": None, "audit": None, "metrics_port": None, "ray": False}
-    )
+    given = settings.model_copy(update={"tls": TlsSettings(), "tokens": None, "audit": None, "ray": False})
     on_gpu = settings.device != "cpu"
     common = serve.deployment()(Replica).options(
         max_ongoing_requests=settings.threads,

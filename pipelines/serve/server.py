@@ -61,8 +61,8 @@ class Server:
 
             self._backend = Replicas(index, settings, self._limits)
         else:
-            here = self._backend = InProcess(index, settings, self._limits, self._operations.observer)
-            self._operations.watch(here.engines, here.calls)
+            self._backend = InProcess(index, settings, self._limits, self._operations.observer)
+        self._operations.watch(self._backend.state())
         self._health = health.aio.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._following: asyncio.Task[None] | None = None

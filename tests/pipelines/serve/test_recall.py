@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from pipelines.errors import StoreError
 from pipelines.search.engine import Engine
 from pipelines.search.request import SearchRequest
 from pipelines.search.result import Hit, SearchResult
-from pipelines.serve.metrics import Metrics
+from pipelines.serve.engine_metrics import EngineMetrics
 from pipelines.serve.observed_engine import ObservedEngine
 from pipelines.serve.observing import Observer, Observers, Search
 from pipelines.serve.recall import RecallSampler, ask_exactly, recall
@@ -39,30 +40,31 @@ class ObservedRough(ObservedEngine, Rough):
 @contextmanager
 def sampling(
     shop: Shop, share: float, ask: Callable[[Search], SearchResult] = ask_exactly, chance: float = 0.5
-) -> Iterator[tuple[ObservedRough, Metrics, RecallSampler]]:
-    metrics = Metrics()
+) -> Iterator[tuple[ObservedRough, CollectorRegistry, RecallSampler]]:
+    registry = CollectorRegistry()
+    metrics = EngineMetrics(registry)
     sampler = RecallSampler(share, metrics.recall_measured, ask, chance=lambda: chance)
     snapshot = shop.index.latest()
     assert snapshot is not None
     observer = Observers([metrics, sampler])
-    yield ObservedRough(shop.index.reader(snapshot), shop.checkpoint, observer=observer), metrics, sampler
+    yield ObservedRough(shop.index.reader(snapshot), shop.checkpoint, observer=observer), registry, sampler
     sampler.close()
 
 
-def value(metrics: Metrics, name: str, **labels: str) -> float:
-    return metrics.registry.get_sample_value(name, labels) or 0.0
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float:
+    return registry.get_sample_value(name, labels) or 0.0
 
 
 def test_a_rough_answer_is_asked_again_exactly(shop: Shop) -> None:
-    with sampling(shop, share=1.0) as (engine, metrics, _):
+    with sampling(shop, share=1.0) as (engine, registry, _):
         assert len(engine.search(SearchRequest(image=picture(3), page_size=8)).hits) == 6
-        until(lambda: value(metrics, "duet_search_recall_ratio_count") == 1)
-        assert value(metrics, "duet_search_recall_ratio_sum") == 0.75
-        assert value(metrics, "duet_search_recall_ratio_bucket", le="0.8") == 1
-        assert value(metrics, "duet_search_recall_ratio_bucket", le="0.5") == 0
+        until(lambda: value(registry, "duet_search_recall_ratio_count") == 1)
+        assert value(registry, "duet_search_recall_ratio_sum") == 0.75
+        assert value(registry, "duet_search_recall_ratio_bucket", le="0.8") == 1
+        assert value(registry, "duet_search_recall_ratio_bucket", le="0.5") == 0
         # The second asking is no search of anyone's.
-        assert value(metrics, "duet_searches_total", answer="approximate") == 1
-        assert value(metrics, "duet_searches_total", answer="exact") == 0
+        assert value(registry, "duet_searches_total", answer="approximate") == 1
+        assert value(registry, "duet_searches_total", answer="exact") == 0
 
 
 @pytest.mark.parametrize(
@@ -94,13 +96,13 @@ def test_later_pages_are_not(shop: Shop) -> None:
         asked.append(search.request.page_token)
         return ask_exactly(search)
 
-    with sampling(shop, 1.0, ask) as (engine, metrics, _):
+    with sampling(shop, 1.0, ask) as (engine, registry, _):
         request = SearchRequest(item_id=item_id(1), page_size=4)
         token = engine.search(request).next_page_token
-        until(lambda: value(metrics, "duet_search_recall_ratio_count") == 1)
+        until(lambda: value(registry, "duet_search_recall_ratio_count") == 1)
         engine.search(replace(request, page_token=token))
         engine.search(request)
-        until(lambda: value(metrics, "duet_search_recall_ratio_count") >= 2)
+        until(lambda: value(registry, "duet_search_recall_ratio_count") >= 2)
     assert asked == ["", ""]
 
 
@@ -111,13 +113,13 @@ def test_the_caller_does_not_wait_and_what_comes_too_fast_is_left_out(shop: Shop
         go_on.wait(20)
         return ask_exactly(search)
 
-    with sampling(shop, 1.0, slowly) as (engine, metrics, _):
+    with sampling(shop, 1.0, slowly) as (engine, registry, _):
         for seed in range(10):
             assert engine.search(SearchRequest(item_id=item_id(seed))).hits
         go_on.set()
-        until(lambda: value(metrics, "duet_search_recall_ratio_count") >= 4)
-    assert value(metrics, "duet_search_recall_ratio_count") <= 5  # one that was asked, four that waited
-    assert value(metrics, "duet_searches_total", answer="approximate") == 10
+        until(lambda: value(registry, "duet_search_recall_ratio_count") >= 4)
+    assert value(registry, "duet_search_recall_ratio_count") <= 5  # one that was asked, four that waited
+    assert value(registry, "duet_searches_total", answer="approximate") == 10
 
 
 def test_one_that_cannot_be_asked_again_ends_nothing(shop: Shop) -> None:
@@ -129,11 +131,11 @@ def test_one_that_cannot_be_asked_again_ends_nothing(shop: Shop) -> None:
             raise StoreError("the snapshot is gone")
         return ask_exactly(search)
 
-    with sampling(shop, 1.0, fail_first) as (engine, metrics, _):
+    with sampling(shop, 1.0, fail_first) as (engine, registry, _):
         engine.search(SearchRequest(item_id=item_id(1)))
         assert failed.wait(20)
         engine.search(SearchRequest(item_id=item_id(1)))
-        until(lambda: value(metrics, "duet_search_recall_ratio_count") == 1)
+        until(lambda: value(registry, "duet_search_recall_ratio_count") == 1)
 
 
 def page(*hits: tuple[str, int, float]) -> SearchResult:

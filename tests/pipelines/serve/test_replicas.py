@@ -84,7 +84,7 @@ from .test_writes import (  # noqa: F401
     test_what_is_put_in_is_in_the_next_answer,
     test_what_is_taken_out_is_not_in_the_next_answer,
 )
-from .watchers import until
+from .watchers import Scrape, until
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 @pytest.fixture(scope="module")
 def running(shop: Shop, pictures: Path, ray_session: None) -> Iterator[Running]:
     """Two replicas, which find a new snapshot only when they are told of a change."""
-    settings: dict[str, Any] = {"ray": True, "replicas": 2, "replica_cpus": 0.5, "poll_seconds": 1000}
+    settings: dict[str, Any] = {
+        "ray": True,
+        "replicas": 2,
+        "replica_cpus": 0.5,
+        "poll_seconds": 1000,
+        "metrics_port": 0,
+    }
     with serving(shop, roots=[str(pictures / "root")], **settings) as server:
         yield server
 
@@ -166,6 +172,30 @@ def test_a_change_whose_replica_dies_is_told(own: tuple[Shop, Client, Running]) 
     done = client.upsert(items, "lost")
     assert done.changed_count + done.unchanged_count == 12
     assert client.search(image=picture(60), page_size=1).hits[0].item_id == "new 0"
+
+
+def test_metrics_are_of_each_replica(running: Running, client: Client) -> None:
+    before, searches = Scrape(running), 24
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: client.search(REQUEST), range(searches)))
+    after = Scrape(running)
+    assert {one["replica"].rpartition("-")[0] for one in after.labels("duet_serving")} == {"replica", "changes"}
+    names = [one["replica"] for one in after.labels("duet_serving")]
+    assert len(names) == len(set(names)) == 3
+    more = {
+        name: after("duet_searches_total", answer="exact", replica=name)
+        - before("duet_searches_total", answer="exact", replica=name)
+        for name in names
+    }
+    assert sum(more.values()) == searches and sum(bool(number) for number in more.values()) == 2, more
+    for name, number in more.items():
+        timed = {"stage": "rank", "replica": name}
+        count = "duet_search_stage_duration_seconds_count"
+        assert after(count, **timed) - before(count, **timed) == number
+    counted = {"method": "Search", "code": "OK"}
+    assert after("duet_requests_total", **counted) - before("duet_requests_total", **counted) == searches
+    families = [family.name for family in after.families]
+    assert len(families) == len(set(families)), "Prometheus takes each family once"
 
 
 def test_pages_go_on_when_the_replica_that_began_them_has_died(client: Client) -> None:
