@@ -160,7 +160,11 @@ class Loop:
         """Whether it is a retirement that was killed when it had been done, or not killed at all."""
         if arguments[1] != "retire":
             return False
-        return arguments[2] not in {generation.name for generation in Index.open(self.index).generations()}
+        try:
+            Index.open(self.index).generation(arguments[2])  # also of one that is half retired, and no more listed
+        except StoreError:
+            return True
+        return False
 
     def _killed(self, arguments: list[str]) -> str | None:
         """Run a command and kill it after a random time; who was killed, None if it ended before."""
