@@ -33,8 +33,8 @@ class VectorIndexSettings(Section):
     unindexed_share: float = Field(0.1, ge=0, le=1)
     """Share of a table's rows outside it from which on it is extended, which costs little more for more of them; a scan
     finds those until then."""
-    parts: int = Field(8, ge=1)
-    """Parts, one from each extension, from which on they are made one."""
+    parts: int = Field(4, ge=1)
+    """Parts, one from each extension, from which on they are made one: a search asks them one after the other."""
     growth: float = Field(16.0, gt=1)
     """It is trained anew when the table has grown by this factor since."""
 
