@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -229,6 +230,31 @@ def test_the_process_puts_replicas_up_and_takes_them_down(shop: Shop, tmp_path: 
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 0 and output == "draining\n" and "Traceback" not in errors
     assert set(serve.status().applications) == before
+
+
+def test_replicas_come_with_requests(shop: Shop, tmp_path: Path, ray_session: None) -> None:
+    mine, enough, answered = make_shop(tmp_path, 3, like=shop), threading.Event(), list[int]()
+    settings: dict[str, Any] = {"ray": True, "replicas": 1, "max_replicas": 2, "replica_cpus": 0.25, "threads": 2}
+    with serving(mine, **settings, metrics_port=0) as server, ThreadPoolExecutor(6) as pool:
+        until(lambda: server.server.ready, 120)
+
+        def that_answer() -> int:
+            return len({one["replica"] for one in Scrape(server).labels("duet_searches_total")})
+
+        def search() -> None:
+            with Client(server.target) as client:
+                while not enough.is_set():
+                    answered.append(len(client.search(REQUEST).hits))
+
+        asking = [pool.submit(search) for _ in range(6)]  # a replica is to work on one at a time, half of its threads
+        try:
+            until(lambda: that_answer() == 1, 120)
+            until(lambda: that_answer() == 2, 120)
+        finally:
+            enough.set()
+        for one in asking:
+            one.result(60)
+    assert answered and set(answered) == {2}
 
 
 def test_what_no_replica_could_serve_is_said_in_one_line(shop: Shop, tmp_path: Path, ray_session: None) -> None:
