@@ -45,10 +45,11 @@ class Candidates:
         self._reader = reader
         self.taxonomy = reader.snapshot.taxonomy
         table = reader.items(["item_id", "image_uri", "metadata"]).combine_chunks()
-        self.ids = ItemIds(table.column("item_id").combine_chunks())
+        ids = table.column("item_id").combine_chunks()
+        self.ids = ItemIds(ids)
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
-        facts = [table.column("item_id"), table.column("image_uri"), *self.metadata.columns]
+        facts = [ids, table.column("image_uri"), *self.metadata.columns]
         self._facts = pa.table(facts, ["item_id", "image_uri", *self.metadata.schema.names])
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}

@@ -34,4 +34,5 @@ def compiled(kind: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def plain(array: NDArray[Any], kind: type[Number]) -> NDArray[Number]:
     """The array as compiled loops want theirs: of this kind, contiguous and writable; a copy if it is not."""
-    return array if array.dtype == kind and array.flags.carray else np.array(array, kind)
+    assert array.dtype.kind == np.dtype(kind).kind
+    return array if array.dtype == kind and array.flags.carray else np.array(array, kind, order="C")

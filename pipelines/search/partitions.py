@@ -27,6 +27,7 @@ _SKETCHES = (1 / 16, 1 / 8, 1 / 4)  # of a row's width, the shortest first
 _KEPT_BY_SKETCHES, _KEPT_BY_VISITS = 0.995, 0.98  # shares of the neighbours
 _WORTH = 0.25  # of the partitions: whoever must visit more is as fast without them
 _CHANGED = 0.3  # of the rows, since it was learnt: from there on what was learnt does not serve any more
+_CLIPPED = SHORTLIST // 4  # rows beyond the sketches' steps: as they look nearer than they are, more fill every list
 _SAMPLE, _LEARNT_FROM, _ROUNDS = 200, 32, 8  # queries; rows for each centre; of k-means
 _BLOCK = 8192  # rows in single precision at once
 
@@ -160,6 +161,8 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     own = np.repeat(np.arange(len(learnt)), np.diff(learnt.starts))[place]
     sketches, new_ones = learnt.sketches.take(place), along(rows[fresh], learnt.sketches.basis)
     sketches.numbers[fresh] = sketches.rounded(new_ones)
+    if sketches.clipped > _CLIPPED:
+        return None
     own[fresh] = _nearest_centre(new_ones, learnt.centres)
     return own, replace(learnt, fresh=changed, sketches=sketches)
 

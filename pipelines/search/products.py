@@ -34,7 +34,7 @@ def products(rows: Rows, query: Vector, which: NDArray[np.int64] | None = None) 
     Returns:
         w (or n); what is not finite stays so; NaN for a row number below 0.
     """
-    assert query.shape == rows.shape[1:]
+    assert query.shape == rows.shape[1:] and rows.dtype == np.float16
     bits, query = rows.view(np.uint16), plain(query, np.float32)
     result: Vector
     result = _every_product(bits, query) if which is None else _products(bits, plain(which, np.int64), query)

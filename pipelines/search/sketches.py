@@ -18,6 +18,7 @@ from .products import Rows, Vector, products
 
 _BLOCK = 8192  # rows in single precision at once
 _LAST = 127
+_ROOM = 1.25  # that later rows find beyond those that the steps are of
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Sketches:
 
     @classmethod
     def learn(cls, basis: Rows, coordinates: Rows) -> Sketches:
-        """Those of rows whose coordinates these are, n×d, with steps that reach from the least to the largest."""
+        """Those of rows with these coordinates, n×d; the steps reach from the least to the largest, and on."""
         least, most = coordinates.min(0).astype(np.float32), coordinates.max(0).astype(np.float32)
-        steps = np.maximum((most - least) / (2 * _LAST), np.float32(1e-6))
+        steps = np.maximum(_ROOM * (most - least) / (2 * _LAST), np.float32(1e-6))
         empty = cls(basis, (least + most) / 2, steps, np.empty((0, len(basis)), np.int8))
         return replace(empty, numbers=empty.rounded(coordinates))
 
@@ -51,6 +52,11 @@ class Sketches:
             steps = np.rint((coordinates[start : start + _BLOCK] - self.middle) / self.steps)
             result[start : start + _BLOCK] = np.clip(steps, -_LAST, _LAST)
         return result
+
+    @property
+    def clipped(self) -> int:
+        """How many rows are at a last step, as those are that lie beyond: they look nearer than they are."""
+        return int(np.count_nonzero((np.abs(self.numbers) == _LAST).any(1)))
 
     def coordinates(self, query: Vector) -> Vector:
         """Of a query, D -> d."""
@@ -79,7 +85,7 @@ def along(rows: Rows, basis: Rows) -> Rows:
     directions, result = torch.from_numpy(basis).float().T.contiguous(), np.empty((len(rows), len(basis)), np.float16)
     for start in range(0, len(rows), _BLOCK):
         part = torch.from_numpy(rows[start : start + _BLOCK]).float() @ directions
-        result[start : start + _BLOCK] = part.nan_to_num(0, 0, 0).half().numpy()
+        result[start : start + _BLOCK] = part.half().nan_to_num(0, 0, 0).numpy()
     return result
 
 

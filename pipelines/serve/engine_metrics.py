@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -26,9 +26,10 @@ def engine_watchers(registry: CollectorRegistry, recall_sample: float) -> list[O
     """Those who count what engines do.
 
     Args:
-        registry: that it is shown in.
+        registry: that it is shown in, and the memory and time of this process.
         recall_sample: share of the approximate searches that are asked again, exactly.
     """
+    ProcessCollector(registry=registry)
     metrics = EngineMetrics(registry)
     return [metrics, *([RecallSampler(recall_sample, metrics.recall_measured)] if recall_sample else [])]
 
@@ -123,22 +124,23 @@ class ServerState(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges, as they are now; those of a snapshot only while one is served."""
         snapshot = self._engines.published
-        yield _gauge("duet_serving", "1 when a snapshot and its encoder are loaded.", snapshot is not None)
+        yield gauge("duet_serving", "1 when a snapshot and its encoder are loaded.", snapshot is not None)
         if snapshot is not None:
             age = (datetime.now(UTC) - snapshot.published_at).total_seconds()
-            yield _gauge("duet_snapshot_age_seconds", "Since the snapshot that is served was published.", age)
-            yield _gauge("duet_snapshot_items", "Items of the snapshot that is served.", snapshot.items)
-        yield _gauge("duet_requests_running", "Requests that a thread works on.", self._calls.running)
-        yield _gauge("duet_requests_waiting", "Requests that wait for a thread.", self._calls.waiting)
-        yield _gauge(
+            yield gauge("duet_snapshot_age_seconds", "Since the snapshot that is served was published.", age)
+            yield gauge("duet_snapshot_items", "Items of the snapshot that is served.", snapshot.items)
+        yield gauge("duet_requests_running", "Requests that a thread works on.", self._calls.running)
+        yield gauge("duet_requests_waiting", "Requests that wait for a thread.", self._calls.waiting)
+        yield gauge(
             "duet_requests_limit", "Running and waiting requests beyond which more are refused.", self._calls.room
         )
-        yield _gauge("duet_cache_bytes", "Memory that embeddings take.", self._engines.cache.used_bytes)
-        yield _gauge("duet_cache_limit_bytes", "Memory that embeddings may take.", self._engines.cache.limit_bytes)
-        yield _gauge("duet_query_cache_bytes", "Memory that duets of pictures take.", self._engines.duets.used_bytes)
+        yield gauge("duet_cache_bytes", "Memory that embeddings take.", self._engines.cache.used_bytes)
+        yield gauge("duet_cache_limit_bytes", "Memory that embeddings may take.", self._engines.cache.limit_bytes)
+        yield gauge("duet_query_cache_bytes", "Memory that duets of pictures take.", self._engines.duets.used_bytes)
         limit = self._engines.duets.limit_bytes
-        yield _gauge("duet_query_cache_limit_bytes", "Memory that duets of pictures may take.", limit)
+        yield gauge("duet_query_cache_limit_bytes", "Memory that duets of pictures may take.", limit)
 
 
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    """One number."""
     return GaugeMetricFamily(name, text, value=value)

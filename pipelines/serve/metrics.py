@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from pipelines.errors import DuetError
 
@@ -15,11 +15,10 @@ class CallMetrics(Observer):
     """Counts calls. Labels are methods, codes and reasons: names in our code, to which no client can add.
 
     Args:
-        registry: that they are shown in, and the memory and time of this process.
+        registry: that they are shown in.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        ProcessCollector(registry=registry)
         self._requests = Counter(
             "duet_requests", "Requests by canonical status.", ("method", "code"), registry=registry
         )

@@ -30,14 +30,15 @@ class Operations:
     def __init__(self, settings: ServeSettings, others: Sequence[Observer] = ()) -> None:
         self._settings = settings
         self._registry = None if settings.metrics_port is None else CollectorRegistry()
-        watchers = list(others)
+        ours: list[Observer] = []
         if settings.traces:  # first: they give a call its trace id, which the log shows
-            watchers.append(Traces(sent_to(settings.traces), settings.traces_sample))
+            ours.append(Traces(sent_to(settings.traces), settings.traces_sample))
         if self._registry is not None:
-            watchers.append(CallMetrics(self._registry))
+            ours.append(CallMetrics(self._registry))
             if not settings.ray:  # else each replica has its own
-                watchers += engine_watchers(self._registry, settings.recall_sample)
-        self.observer = Observers([*watchers, AccessLog(settings.log_sample)])
+                ours += engine_watchers(self._registry, settings.recall_sample)
+        ours.append(AccessLog(settings.log_sample))
+        self.observer, self._ours = Observers([*others, *ours]), Observers(ours)
         self._endpoint: MetricsEndpoint | None = None
 
     @property
@@ -59,4 +60,4 @@ class Operations:
         """Show no more, and send the last spans. The server has stopped by then."""
         if self._endpoint is not None:
             self._endpoint.close()
-        self.observer.close()
+        self._ours.close()

@@ -25,7 +25,7 @@ from .engine_metrics import engine_watchers
 from .in_process import InProcess
 from .logs import start_log
 from .observing import Call, Observers, current_call
-from .replica_metrics import Counted
+from .replica_metrics import QUEUE, Counted
 from .settings import ServeSettings
 from .traces import Traces, sent_to
 
@@ -82,10 +82,10 @@ class Replica:
         limit_arenas()
         start_log(settings)
         self._registry = CollectorRegistry()
-        watchers = engine_watchers(self._registry, settings.recall_sample) if settings.metrics_port is not None else []
-        if settings.traces:
-            watchers.append(Traces(sent_to(settings.traces), settings.traces_sample))
-        self._observer = Observers(watchers)
+        traces = [Traces(sent_to(settings.traces), settings.traces_sample)] if settings.traces else []
+        counted = settings.metrics_port is not None
+        watchers = engine_watchers(self._registry, settings.recall_sample) if counted else []
+        self._observer = Observers([*traces, *watchers])
         self._backend = InProcess(await asyncio.to_thread(Index.open, index), settings, limits, self._observer)
         self._registry.register(self._backend.state())
         await asyncio.to_thread(self._backend.engines.refresh)
@@ -100,7 +100,7 @@ class Replica:
         """What is to be shown among the metrics."""
         own = serve.get_replica_context()
         families = await asyncio.to_thread(lambda: list(self._registry.collect()))
-        return Counted(f"{own.deployment}-{own.replica_tag}", families)
+        return Counted(f"{own.deployment}-{own.replica_tag}", [one for one in families if one.name not in QUEUE])
 
     async def answer(self, question: Question) -> Answer:
         """Answer as the server's own services would; errors are in the answer."""

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from prometheus_client import Metric
+from prometheus_client import Metric, ProcessCollector
 from prometheus_client.registry import Collector
+
+from .engine_metrics import gauge
+
+QUEUE = ("duet_requests_waiting", "duet_requests_limit")  # requests wait at the listener, not at replicas
 
 
 @dataclass(frozen=True)
@@ -14,16 +18,38 @@ class Counted:
     """What one replica has counted.
 
     Args:
-        replica: its name.
+        replica: its name; "" = none of them, but the process that listens.
         families: of metrics, each with its samples.
     """
 
     replica: str
     families: Sequence[Metric]
 
+    @property
+    def running(self) -> int:
+        """Requests that it works on."""
+        families = (family for family in self.families if family.name == "duet_requests_running")
+        return round(sum(sample.value for family in families for sample in family.samples))
+
+
+def of_the_listener(ready: bool, waiting: int, limit: int) -> Counted:
+    """What the process that listens knows by itself.
+
+    Args:
+        ready: whether there are replicas to ask; then they say that they serve.
+        waiting: requests that no replica works on.
+        limit: requests beyond which more are refused.
+    """
+    families: list[Metric] = list(ProcessCollector(registry=None).collect())
+    if not ready:
+        families.append(gauge("duet_serving", "1 when a snapshot and its encoder are loaded.", 0))
+    families.append(gauge(QUEUE[0], "Requests that wait for a thread.", max(0, waiting)))
+    families.append(gauge(QUEUE[1], "Running and waiting requests beyond which more are refused.", limit))
+    return Counted("", families)
+
 
 class ReplicaMetrics(Collector):
-    """Each family once, with the samples of all replicas, which are told apart by the label ``replica``.
+    """Each family once, with the samples of all, which are told apart by the label ``replica``; "" is no label.
 
     Args:
         ask: all replicas.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import itertools
 import logging
 import re
 import secrets
@@ -36,18 +37,17 @@ from .errors import NotReadyError, OverloadError, ReplicaLostError
 from .forwarding import add_forwarding
 from .observing import current_call
 from .replica import Answer, Question, Replica
-from .replica_metrics import Counted, ReplicaMetrics
+from .replica_metrics import Counted, ReplicaMetrics, of_the_listener
 from .security.scopes import Scope, needed
 from .settings import ServeSettings, TlsSettings
 
 _TRIES = 3  # of a call that changes nothing, when the replica that works on it dies
 _LOOK_SECONDS = 0.2
-_SCRAPE_SECONDS = 5.0  # half of what Prometheus waits
+_SCRAPE_SECONDS = 2.0  # for each of the two applications; Prometheus waits for ten
 _LOGGED = LoggingConfig(log_level="WARNING", enable_access_log=False)  # Ray Serve itself
+_RAISED = re.compile(r"^[\w.]*\.\w+Error: (.+)$", re.MULTILINE)  # the last line of a traceback
 
 log = logging.getLogger("duet.serve")
-
-_RAISED = re.compile(r"^[\w.]*\.\w+Error: (.+)$", re.MULTILINE)  # the last line of a traceback
 
 
 class Replicas:
@@ -71,6 +71,7 @@ class Replicas:
         self._change = ""  # the last one; replicas are told of it with each call
         self._deployed: dict[str, float] = {}  # when, by application
         self._deploying, self._closed = threading.Lock(), False
+        self._under_way = 0  # calls that change nothing
 
     @property
     def ready(self) -> bool:
@@ -86,7 +87,9 @@ class Replicas:
         await asyncio.to_thread(self._deploy)
         while not await asyncio.to_thread(self._running):
             await asyncio.sleep(_LOOK_SECONDS)
-        self._handles = {scope: serve.get_app_handle(name) for scope, name in self._names.items()}
+        self._handles = {  # ready for use by any thread, which they are not otherwise before the first call
+            scope: serve.get_app_handle(name).options() for scope, name in self._names.items()
+        }
         for handle in self._handles.values():
             while not await handle.ready.remote():
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -127,6 +130,7 @@ class Replicas:
         trace_parent = "" if call is None else call.child_parent
         question = Question(method, requests, context.time_remaining(), trace_parent, self._change)
         response = self._handles[scope].answer.remote(question)
+        self._under_way += scope is Scope.READ
         try:
             answer: Answer = await response
         except asyncio.CancelledError:
@@ -138,6 +142,8 @@ class Replicas:
             raise NotReadyError from None
         except RayActorError:
             raise ReplicaLostError from None
+        finally:
+            self._under_way -= scope is Scope.READ
         return answer
 
     def state(self) -> Collector:
@@ -145,15 +151,20 @@ class Replicas:
         return ReplicaMetrics(self._counted)
 
     def _counted(self) -> list[Counted]:
-        found: list[Counted] = []
-        for handle in list(self._handles.values()):
+        found: dict[Scope, list[Counted]] = {Scope.READ: []}
+        for scope, handle in dict(self._handles).items():
             try:
                 answers = handle.broadcast("counted").results(timeout_s=_SCRAPE_SECONDS, return_exceptions=True)
             except Exception as error:  # noqa: BLE001 - boundary: metrics show what there is
-                log.warning("replicas were asked for their metrics in vain: %s", error)
-            else:
-                found += [one for one in answers if isinstance(one, Counted)]
-        return found
+                answers = [error]
+            found[scope] = [one for one in answers if isinstance(one, Counted)]
+            for one in answers:
+                if not isinstance(one, Counted):
+                    log.warning("a replica was asked for its metrics in vain: %r", one)
+        readers = found[Scope.READ]
+        waiting = self._under_way - sum(one.running for one in readers)
+        limit = len(readers) * self._settings.threads + self._settings.waiting
+        return [of_the_listener(self._ready, waiting, limit), *itertools.chain(*found.values())]
 
     def _deploy(self) -> None:
         with self._deploying:
@@ -196,7 +207,7 @@ class Replicas:
 
 def _deployments(settings: ServeSettings) -> Iterator[tuple[Scope, serve.Deployment, ServeSettings]]:
     """What is put up, and the settings of each of its replicas."""
-    # What concerns the listener alone is no replica's.
+    # What concerns the listener alone is no replica's; by its metrics' port replicas see that they have to count.
     given = settings.model_copy(update={"tls": TlsSettings(), "tokens": None, "audit": None, "ray": False})
     on_gpu = settings.device != "cpu"
     common = serve.deployment()(Replica).options(

@@ -108,8 +108,8 @@ class Loop:
             arguments = ["pipelines.index", action, which, "--index", str(self.index)]
             arguments += [] if action == "retire" else _KEEP
             told.append(self._killed_and_ended(arguments, self.wanted, self.wanted))
-        latest, left = Index.open(self.index).latest(), Index.open(self.index).generations()
-        assert latest is not None and latest.generation == name and [one.name for one in left] == [name]
+        latest = Index.open(self.index).latest()
+        assert latest is not None and latest.generation == name and old not in self._generations()
         self.checkpoint, self.other = self.other, self.checkpoint
         return "; ".join(told)
 
@@ -158,13 +158,11 @@ class Loop:
 
     def _retired(self, arguments: list[str]) -> bool:
         """Whether it is a retirement that was killed when it had been done, or not killed at all."""
-        if arguments[1] != "retire":
-            return False
-        try:
-            Index.open(self.index).generation(arguments[2])  # also of one that is half retired, and no more listed
-        except StoreError:
-            return True
-        return False
+        return arguments[1] == "retire" and arguments[2] not in self._generations()
+
+    def _generations(self) -> set[str]:
+        """Names of all, also of one that is half retired and no more listed."""
+        return {row["generation"] for row in Index.open(self.index).dataset("generations").to_table().to_pylist()}
 
     def _killed(self, arguments: list[str]) -> str | None:
         """Run a command and kill it after a random time; who was killed, None if it ended before."""

@@ -119,15 +119,20 @@ def test_vectors_without_structure_have_none(kind: str) -> None:
         assert found is None
 
 
-@pytest.mark.parametrize("mean", [1, 4, 8])
-def test_vectors_that_all_point_one_way_have_structure_too(mean: float) -> None:
+def one_way(mean: float) -> np.ndarray:
+    """On a surface of five dimensions, all off to one side by so many times its width."""
     dice = np.random.default_rng(0)
     vectors = np.tanh(dice.standard_normal((COUNT, 5)) @ dice.standard_normal((5, 40)) / 3)
     vectors = vectors @ dice.standard_normal((40, WIDTH))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    one_way = dice.standard_normal(WIDTH)
-    vectors += mean * one_way / np.linalg.norm(one_way)
-    rows = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    side = dice.standard_normal(WIDTH)
+    vectors += mean * side / np.linalg.norm(side)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+
+
+@pytest.mark.parametrize("mean", [1, 4, 8])
+def test_vectors_that_all_point_one_way_have_structure_too(mean: float) -> None:
+    rows = one_way(mean)
     order, learnt = made(rows)
     query = rows[0].astype(np.float32)
     estimates = learnt.sketches.similarities(learnt.sketches.coordinates(query), np.arange(COUNT))
@@ -160,6 +165,16 @@ def test_what_changes_a_little_at_a_time_is_learnt_anew_in_the_end() -> None:
         kept += np.array_equal(learnt.centres, first.centres)
     assert kept == 3
     assert learnt.fresh == 600  # what the fourth time taught serves the fifth time
+
+
+@pytest.mark.parametrize(("moved", "again"), [(60, True), (70, False)])
+def test_it_is_learnt_anew_where_many_lie_beyond_what_it_was_learnt_of(moved: int, again: bool) -> None:
+    before = one_way(4)
+    order, learnt = made(before)
+    after = before.copy()
+    after[:moved] = one_way(0)[:moved]
+    _, partitions = made(after, (before[order], learnt))
+    assert np.array_equal(partitions.centres, learnt.centres) == again
 
 
 @pytest.mark.parametrize("rows", [embeddings(5), embeddings(0, 3 * COUNT), embeddings(0, width=64)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,7 @@ def test_estimates_are_products_of_whole_steps(width: int) -> None:
     sketches = Sketches.learn(basis(width), own)
     meant = sketches.middle + sketches.numbers * sketches.steps
     assert (np.abs(meant - own) <= 0.501 * sketches.steps + 1e-5).all()
-    assert (sketches.steps <= np.ptp(own.astype(np.float32), 0) / 250).all()
+    assert (sketches.steps <= np.ptp(own.astype(np.float32), 0) / 200).all() and not sketches.clipped
     query = dice.standard_normal(WIDTH).astype(np.float32)
     there = sketches.coordinates(query)
     np.testing.assert_allclose(there, basis(width).astype(np.float64) @ query, rtol=1e-5, atol=1e-5)
@@ -46,8 +48,10 @@ def test_estimates_are_products_of_whole_steps(width: int) -> None:
 def test_what_is_beyond_the_steps_is_at_the_last() -> None:
     sketches = Sketches.learn(basis(2), np.array([[1, -1], [0.5, 0]], np.float16))
     np.testing.assert_allclose(sketches.middle, [0.75, -0.5])
-    assert sketches.numbers.tolist() == [[127, -127], [-127, 127]]
-    assert sketches.rounded(np.array([[2, -3], [0.75, -0.5]], np.float16)).tolist() == [[127, -127], [0, 0]]
+    assert sketches.numbers.tolist() == [[102, -102], [-102, 102]] and sketches.clipped == 0
+    numbers = sketches.rounded(np.array([[2, -3], [0.75, -0.5], [0.75, 9]], np.float16))
+    assert numbers.tolist() == [[127, -127], [0, 0], [0, 127]]
+    assert replace(sketches, numbers=numbers).clipped == 2
 
 
 def test_where_nothing_varies_all_are_in_the_middle() -> None:

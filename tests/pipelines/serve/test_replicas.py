@@ -22,6 +22,7 @@ from pipelines.search.request import SearchRequest
 from pipelines.search.result import Hit, SearchResult
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
+from pipelines.serve.settings import ServeSettings
 
 from .conftest import NORMAL
 from .shop import Running, Shop, item_id, make_shop, picture, serving
@@ -139,6 +140,7 @@ def own(shop: Shop, client: Client, running: Running) -> Iterator[tuple[Shop, Cl
     client.publish(whole)
 
 
+SETTINGS = ServeSettings(index="the defaults")
 REQUEST = SearchRequest(item_id=item_id(1), page_size=2)
 
 
@@ -176,13 +178,20 @@ def test_a_change_whose_replica_dies_is_told(own: tuple[Shop, Client, Running]) 
 
 
 def test_metrics_are_of_each_replica(running: Running, client: Client) -> None:
-    before, searches = Scrape(running), 24
+    def of_all() -> Scrape:
+        until(lambda: len(Scrape(running).labels("duet_serving")) == 3, 60)  # one that is busy is left out
+        return Scrape(running)
+
+    before, searches = of_all(), 24
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: client.search(REQUEST), range(searches)))
-    after = Scrape(running)
-    assert {one["replica"].rpartition("-")[0] for one in after.labels("duet_serving")} == {"replica", "changes"}
+    after = of_all()
     names = [one["replica"] for one in after.labels("duet_serving")]
-    assert len(names) == len(set(names)) == 3
+    assert {name.rpartition("-")[0] for name in names} == {"replica", "changes"} and len(set(names)) == 3
+    assert all(after("process_resident_memory_bytes", replica=name) > 2**26 for name in names)
+    assert after("process_resident_memory_bytes", replica="") > 2**26
+    assert after("duet_requests_limit", replica="") == 2 * SETTINGS.threads + SETTINGS.waiting
+    assert after("duet_requests_waiting", replica="") == 0
     more = {
         name: after("duet_searches_total", answer="exact", replica=name)
         - before("duet_searches_total", answer="exact", replica=name)

@@ -40,7 +40,9 @@ class Broken(Observer):
     def call_began(self, call: Call) -> None:
         raise RuntimeError("call_began")
 
-    call_ended = search_ended = batch_encoded = picture_encoded = snapshot_switched = snapshot_failed = call_began  # type: ignore[assignment]
+    call_ended = search_ended = batch_encoded = picture_encoded = snapshot_switched = snapshot_failed = close = (
+        call_began  # type: ignore[assignment]
+    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
