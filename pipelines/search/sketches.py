@@ -1,7 +1,7 @@
 """Short sketches of embeddings, by which their similarity to a query is estimated by reading little.
 
 A row's sketch is its coordinates along the few directions in which the rows are longest, eight bits each: a scalar
-quantiser on principal components (Jégou et al. 2011 have their bits for products of parts instead).
+quantiser on principal components (Jégou et al. 2011 quantise parts of a vector together instead).
 """
 
 from __future__ import annotations

@@ -151,14 +151,10 @@ class Loop:
                 break
             killed.append(who)
             self._check(before, after)
-        if not self._retired(arguments):
+        if arguments[1] != "retire" or arguments[2] in self._generations():  # else it was killed when it was done
             self._to_its_end(arguments)
         self._check(after, after)
         return f"killed: {', '.join(killed) or 'nothing'}"
-
-    def _retired(self, arguments: list[str]) -> bool:
-        """Whether it is a retirement that was killed when it had been done, or not killed at all."""
-        return arguments[1] == "retire" and arguments[2] not in self._generations()
 
     def _generations(self) -> set[str]:
         """Names of all, also of one that is half retired and no more listed."""
