@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -27,6 +28,9 @@ from .errors import ClusterError
 from .settings import describe, fail
 
 INTERRUPTED = 130  # as a shell reports SIGINT
+# `OSError`s that tell nothing of a file or a store: how we deal with processes and threads is our own fault.
+_PROCESSES = (BlockingIOError, ChildProcessError, ProcessLookupError, TimeoutError)
+_RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+$")
 
 
 class Main(Protocol):
@@ -44,9 +48,9 @@ def command(prog: str, *user_errors: type[ValueError]) -> Callable[[Main], Main]
         user_errors: roots of the errors that the user can mend; `ClusterError` and settings out of range always are.
 
     Returns:
-        A ``main`` that exits with 2 after such an error, also one that Ray carried over from a worker, with 130
-        after an interrupt, and silently with 1 where the reader of its output has gone. Any other error is ours,
-        and passes with its traceback.
+        A ``main`` that exits with 2 after such an error, and after one of the system or a store (a disk is full, a
+        bucket out of reach), also if Ray carried it over from a worker; with 130 after an interrupt, and silently
+        with 1 where the reader of its output has gone. Any other error is ours, and passes with its traceback.
     """
     known: tuple[type[ValueError], ...] = (ClusterError, *user_errors)
 
@@ -56,9 +60,7 @@ def command(prog: str, *user_errors: type[ValueError]) -> Callable[[Main], Main]
             try:
                 return main(argv)
             except known as error:
-                # Ray's own text of a worker's error is the worker's traceback; the error itself is its cause.
-                cause = getattr(error, "cause", None)
-                fail(prog, *str(cause if isinstance(cause, known) else error).splitlines())
+                fail(prog, *str(_original(error)).splitlines())
             except ValidationError as error:
                 fail(prog, *describe(error))
             except KeyboardInterrupt:
@@ -68,7 +70,19 @@ def command(prog: str, *user_errors: type[ValueError]) -> Callable[[Main], Main]
                 # Nothing more can be written, and Python would complain when it flushes at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 1
+            except _PROCESSES:
+                raise
+            except OSError as error:
+                # What a store says may have more lines, and Lance ends the first one in its own source line.
+                reason = _RUST_SOURCE.sub("", str(_original(error)).partition("\n")[0])
+                fail(prog, "; ".join([f"cannot be read or written: {reason}", *getattr(error, "__notes__", [])]))
 
         return bounded
 
     return decorate
+
+
+def _original(error: Exception) -> Exception:
+    """An error as it was raised: Ray's own text of a worker's is the worker's traceback, and the error its cause."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, Exception) else error

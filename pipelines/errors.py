@@ -4,6 +4,7 @@
     ├── ManifestError      a manifest, or one row of it: names the file, row and column
     ├── StoreError         an index that is missing, damaged, or of another encoder
     │   ├── BusyError      another process writes to it: nothing was begun
+    │   ├── ConflictError  another process changed it meanwhile: what was begun may be done or not
     │   └── GateError      what was to be published is not fit for it: what was published stands
     ├── ModelError         a model whose vectors cannot be compared with any
     └── RequestError       a search request: `reason` (UPPER_SNAKE), `field` (path in the request)
@@ -18,6 +19,7 @@ from model.errors import CheckpointError, DuetError, EncoderError, ImageError, T
 __all__ = [
     "BusyError",
     "CheckpointError",
+    "ConflictError",
     "DuetError",
     "EncoderError",
     "GateError",
@@ -42,12 +44,24 @@ class BusyError(StoreError):
     """Another process writes to the index; nothing was begun."""
 
 
+class ConflictError(StoreError):
+    """Another process changed the index meanwhile; what was begun may be done or not. It can be tried again."""
+
+
 class GateError(StoreError):
-    """What was to be published is not fit for it; what was published stands."""
+    """What was to be published is not fit for it; what was published stands.
+
+    Attributes:
+        why: without the index's address, which strangers are not told.
+    """
+
+    def __init__(self, why: str, place: str) -> None:
+        super().__init__(f"nothing is published at {place}, and what was published stands: {why}")
+        self.why = why
 
 
 class ModelError(DuetError):
-    """A model that gives vectors with NaN or infinity in them: nothing can be ranked by these."""
+    """A model that gives vectors with NaN or infinity in them, zero or of another width: nothing is ranked by these."""
 
 
 class RequestError(DuetError):

@@ -62,11 +62,13 @@ def find_sources(paths: Sequence[str]) -> tuple[Source, ...]:
 def watched_sources(folder: str) -> tuple[Source, ...]:
     """The manifest files in a folder now, sorted by name; not those whose name begins with a dot or underscore.
 
+    What lies in folders below it is not looked at: files that are done with may be moved there.
+
     Raises `ManifestError` if a local folder is not there; an S3 prefix without files is empty.
     """
     try:
         if folder.startswith("s3://"):
-            found = _list_s3(*locate(folder))
+            found = _list_s3(*locate(folder), below=False)
         elif os.path.isdir(folder):
             found = sorted(_local(entry.path) for entry in os.scandir(os.path.abspath(folder)) if entry.is_file())
         else:
@@ -111,9 +113,9 @@ def _expand_s3(path: str) -> Iterator[Source]:
         raise ManifestError(f"{path}: no such object or folder")
 
 
-def _list_s3(system: fs.FileSystem, folder: str) -> list[tuple[str, int, int]]:
-    """Everything below a prefix, sorted."""
-    infos = system.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True))
+def _list_s3(system: fs.FileSystem, folder: str, *, below: bool = True) -> list[tuple[str, int, int]]:
+    """Everything under a prefix, sorted; also what lies in folders below it, or not."""
+    infos = system.get_file_info(fs.FileSelector(folder, recursive=below, allow_not_found=True))
     files = [info for info in infos if info.type == fs.FileType.File]
     return sorted((f"s3://{info.path}", info.size, info.mtime_ns or 0) for info in files)
 

@@ -41,7 +41,9 @@ def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> 
             raise ImageError("TOO_LARGE", f"{uri!r} has {found.size:,} bytes; at most {limits.max_bytes:,}")
         with found.system.open_input_stream(found.path) as stream:
             return bytes(stream.read(limits.max_bytes + 1))
-    except OSError as error:
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:  # of what is no address at all, too
         raise ImageError("NOT_FOUND", f"{uri!r} cannot be read ({error})") from error
 
 

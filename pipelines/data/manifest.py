@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from model.errors import ImageError
 from model.taxonomy import Taxonomy
@@ -27,11 +26,10 @@ from pipelines.errors import ManifestError
 
 from .columns import LABELS, PICTURE, is_text, plain, to_labels, to_metadata, to_text
 from .files import Source, find_sources
+from .ids import first_bad_id, id_fault
 from .locations import read_image
 from .readers import inspect, read
 from .schemas import RESERVED, Roles, assign_roles, normal_name
-
-ID_LIMIT = 512
 
 
 @dataclass(frozen=True)
@@ -228,15 +226,7 @@ def _convert(array: pa.Array, field: pa.Field, source: Source) -> pa.Array:
 
 
 def _check_ids(ids: pa.Array, source: Source, start: int) -> None:
-    bad = pc.or_(
-        pc.fill_null(pc.equal(pc.utf8_trim_whitespace(ids), ""), True),
-        pc.fill_null(
-            pc.or_(pc.greater(pc.utf8_length(ids), ID_LIMIT), pc.match_substring_regex(ids, r"\p{Cc}")), False
-        ),
-    )
-    if pc.any(bad).as_py():
-        row = pc.index(bad, True).as_py()
-        value = ids[row].as_py()
-        fault = f"must have at most {ID_LIMIT} characters, none of them a control character"
-        why = fault if (value or "").strip() else "is empty"
+    row = first_bad_id(ids)
+    if row is not None:
+        why = id_fault(ids[row].as_py() or "")
         raise ManifestError(f"{source.path}, row {start + row + 1}, column 'item_id': {why}")

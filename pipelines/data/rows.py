@@ -22,7 +22,7 @@ from pipelines.errors import ManifestError
 
 from .files import Source, locate
 
-_LINE_LIMIT = 16_000_000  # characters; a longer line is no row of a manifest
+LINE_LIMIT = 16_000_000  # characters; a longer line is no row of a manifest
 _INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")  # '007' is a code, not a number; 18 digits always fit int64
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _TYPES = {
@@ -48,7 +48,7 @@ def read_rows(source: Source) -> Iterator[dict[str, Any]]:
 
 
 def _read_csv(source: Source, lines: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(_LINE_LIMIT)
+    csv.field_size_limit(LINE_LIMIT)
     reader = csv.reader(lines, strict=True)
     number = 0
     try:
@@ -76,10 +76,10 @@ def _check_header(source: Source, header: list[str]) -> None:
 
 def _read_jsonl(source: Source, lines: io.TextIOWrapper) -> Iterator[dict[str, Any]]:
     number = 0
-    while line := lines.readline(_LINE_LIMIT):
+    while line := lines.readline(LINE_LIMIT):
         number += 1
-        if len(line) == _LINE_LIMIT:
-            raise ManifestError(f"{source.path}, line {number}: longer than {_LINE_LIMIT:,} characters; one row a line")
+        if len(line) == LINE_LIMIT:
+            raise ManifestError(f"{source.path}, line {number}: longer than {LINE_LIMIT:,} characters; one row a line")
         if not line.strip():
             continue
         try:

@@ -28,8 +28,8 @@ class SnapshotsSettings(Settings):
     """List the snapshots and generations of an index, or change which is served.
 
     `list` shows them, the served one last. `publish GENERATION` serves another generation, from one search to the next;
-    `rollback [SNAPSHOT]` serves an earlier snapshot again (the one before, by default) and takes its generation's
-    tables back to it; `retire GENERATION` removes one that is not served, with its files.
+    `rollback [SNAPSHOT]` serves an earlier snapshot again (by default the last one before that no rollback took back)
+    and takes its generation's tables back to it; `retire GENERATION` removes one that is not served, with its files.
     """
 
     action: CliPositionalArg[Literal["list", "publish", "rollback", "retire"]] = "list"

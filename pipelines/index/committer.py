@@ -15,7 +15,7 @@ import lance
 import pyarrow as pa
 from lance.commit import CommitConflictError
 
-from pipelines.errors import StoreError
+from pipelines.errors import ConflictError, StoreError
 
 from .datasets import beside, delete_rows, keep_version, let_go, read_fragments, write_rows
 from .generation import Generation
@@ -59,7 +59,8 @@ class Committer:
             # It may wake up in the middle of a commit: with every sentinel written anew, nothing of it comes through.
             beside(lambda table: self._commit_table(table, [], [], self.mark), generation.committed_tables)
         Requests(index).settle(generation.name, self.mark)  # before the mark is another one
-        # What was committed since the last snapshot; None = unknown: a run was killed, or there is no snapshot yet.
+        # What was committed since the last snapshot; None = unknown: there is none yet, or a run ended before it
+        # published, and neither its rows nor an index that it built have passed the gate.
         self.changed: set[str] | None = set() if self._is_published() else None
         self.pins: dict[str, str] = {}
 
@@ -84,7 +85,8 @@ class Committer:
             counts: that are written down with it.
 
         Raises:
-            StoreError: another process has taken over, or changed the tables; or an id begins with a control character.
+            ConflictError: another process has taken over, or changed the tables.
+            StoreError: an id begins with a control character.
         """
         assert receipts
         self.lease.check()
@@ -169,24 +171,24 @@ class Committer:
             except CommitConflictError:
                 self.lease.check()
                 self._reopen(table)
-        raise StoreError(f"table {table} of {self.index.uri} kept changing under a commit; stop what else writes to it")
+        raise ConflictError(
+            f"table {table} of {self.index.uri} kept changing under a commit; stop what else writes to it"
+        )
 
     def _reopen(self, table: str) -> None:
         """The latest version of a table, which must still be where this committer left it."""
         dataset = self.index.dataset(table, self.generation.name)
         if read_mark(dataset) != self.mark:
-            raise StoreError(
+            raise ConflictError(
                 f"table {table} of {self.index.uri} was changed by another writer; nothing more is committed. "
                 "Stop it and run this command again: it repairs the table first"
             )
         self._datasets[table] = dataset
 
     def _is_published(self) -> bool:
-        """Whether the last snapshot of the generation has all that is committed."""
+        """Whether the tables are just as in the last snapshot of the generation, indices included."""
         last = self.index.latest(generation=self.generation.name)
-        if last is None:
-            return False
-        return read_mark(self.index.dataset(ITEMS, self.generation.name, last.versions[ITEMS])) == self.mark
+        return last is not None and all(last.versions[table] == own.version for table, own in self._datasets.items())
 
     def _recover_items(self) -> str:
         """The mark of ``items``, which is taken back to its last version with a single sentinel if it has not one."""

@@ -32,7 +32,12 @@ class GateSettings(Section):
     """What refuses a publication; what was published before stands then."""
 
     max_loss: float = Field(0.5, ge=0, le=1)
-    """Share of the published items that may be gone from the next snapshot."""
+    """Share of the served items that may be gone from the next snapshot."""
+    max_growth: float | None = Field(None, ge=1)
+    """How many times as many items as are served the next snapshot may have; unset: any number."""
+    max_unseen: float = Field(0.0, ge=0, le=1)
+    """Share of the served items that another generation, published in their place, may never have tried to embed: with
+    any, its first ingestion has not ended, or was of another catalogue."""
     sample: int = Field(256, ge=2)
     """Items whose embeddings are looked at in each table."""
     norm: float = Field(0.02, gt=0, lt=1)
@@ -41,7 +46,8 @@ class GateSettings(Section):
     """Least variance of the sampled embeddings of a table, summed over dimensions (of unit vectors it is 1 at most): an
     encoder that gives all pictures one vector is broken."""
     recall: float = Field(0.95, ge=0, le=1)
-    """Least recall@10 of a vector index that was built or extended, against exact search."""
+    """Least recall@10 against exact search of a vector index that was built, and of one of those that were extended;
+    of all where it is not known which those are."""
 
 
 class Gate:
@@ -60,15 +66,15 @@ class Gate:
         self.uri, self.datasets, self.settings = uri, datasets, settings
         self.results: dict[str, float] = {}
 
-    def check(self, *, changed: Sequence[str] | None, published_items: int, indexed: Sequence[str] = ()) -> None:
+    def check(self, *, changed: Sequence[str] | None, served_items: int, indexed: Sequence[str] = ()) -> None:
         """All checks.
 
         Args:
             changed: ids that were committed since the last snapshot; None = unknown, so that all are looked at.
-            published_items: items of the published snapshot of this generation.
-            indexed: tables whose vector index is another one than at the last snapshot.
+            served_items: items of the snapshot that is served now, whichever generation's; 0 = there is none.
+            indexed: tables whose vector index is looked at.
         """
-        self._loss(published_items)
+        self._count(served_items)
         if changed is None:
             self._all_keys()
         else:
@@ -76,14 +82,35 @@ class Gate:
         self._embeddings(changed)
         self._recall(indexed)
 
-    def _loss(self, before: int) -> None:
-        now = self.datasets[ITEMS].count_rows() - 1
+    def check_seen(self, served: lance.LanceDataset) -> None:
+        """Every item of another generation, which is served, stands here too, or among the dead letters.
+
+        Args:
+            served: its ``items``.
+        """
+        seen = np.concatenate([_hashes(self.datasets[table], ["item_id"]) for table in (ITEMS, DEAD_LETTERS)])
+        wanted = _hashes(served, ["item_id"])
+        unseen = len(np.setdiff1d(wanted, seen))
+        self.results["unseen"] = share = unseen / max(len(wanted), 1)
+        if share > self.settings.max_unseen:
+            self._refuse(
+                f"{unseen:,} of the {len(wanted):,} items that are served were never embedded in this generation, nor "
+                "refused; run `duet ingest` for them, or raise --gate.max-unseen if they are not wanted in it"
+            )
+
+    def _count(self, before: int) -> None:
+        now, most = self.datasets[ITEMS].count_rows() - 1, self.settings.max_growth
         share = max(0.0, 1 - now / before) if before else 0.0
         self.results["loss"] = share
         if share > self.settings.max_loss:
             self._refuse(
-                f"of {before:,} published items {now:,} are left, and --gate.max-loss is {self.settings.max_loss:g}; "
+                f"of {before:,} served items {now:,} are left, and --gate.max-loss is {self.settings.max_loss:g}; "
                 "if they are meant to go, raise it"
+            )
+        if before and most is not None and now > most * before:
+            self._refuse(
+                f"{now:,} items would take the place of {before:,}, and --gate.max-growth is {most:g}; if so many are "
+                "meant to come, raise it"
             )
 
     def _keys(self, changed: Sequence[str]) -> None:
@@ -101,11 +128,11 @@ class Gate:
 
     def _all_keys(self) -> None:
         """The same of all rows. Memory: 8 bytes a row and table; keys are compared by 64 bits of their hash."""
-        items = self._hashes(ITEMS, ["item_id"])
+        items = _hashes(self.datasets[ITEMS], ["item_id"])
         self._distinct(ITEMS, items)
         for table, columns in self._keyed().items():
-            self._distinct(table, self._hashes(table, columns))
-            own = np.unique(self._hashes(table, ["item_id"]))
+            self._distinct(table, _hashes(self.datasets[table], columns))
+            own = np.unique(_hashes(self.datasets[table], ["item_id"]))
             missing = len(np.setdiff1d(items, own, assume_unique=True)) if len(columns) == 1 else 0
             foreign = len(np.setdiff1d(own, items, assume_unique=True))
             self._same(table, missing=range(missing), foreign=range(foreign))
@@ -118,16 +145,6 @@ class Gate:
             for table, dataset in self.datasets.items()
             if table not in (ITEMS, DEAD_LETTERS)
         }
-
-    def _hashes(self, table: str, columns: list[str]) -> NDArray[np.int64]:
-        """Sorted hashes of the keys of all rows."""
-        parts = [
-            np.fromiter(map(hash, zip(*(column.to_pylist() for column in batch.columns), strict=True)), np.int64)
-            for batch in self.datasets[table].to_batches(
-                columns=columns, filter=LIVE, batch_size=_BATCH, batch_readahead=_AHEAD
-            )
-        ]
-        return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
     def _unique(self, table: str, keys: list[object]) -> None:
         doubled = [one for one, other in pairwise(sorted(keys, key=repr)) if one == other]
@@ -192,7 +209,16 @@ class Gate:
                 self._refuse(f"the vector index of table {table} finds {recall:.1%} of the {_HITS} nearest")
 
     def _refuse(self, why: str) -> None:
-        raise GateError(f"nothing is published at {self.uri}, and what was published stands: {why}")
+        raise GateError(why, self.uri)
+
+
+def _hashes(dataset: lance.LanceDataset, columns: list[str]) -> NDArray[np.int64]:
+    """Sorted hashes of the keys of all rows."""
+    parts = [
+        np.fromiter(map(hash, zip(*(column.to_pylist() for column in batch.columns), strict=True)), np.int64)
+        for batch in dataset.to_batches(columns=columns, filter=LIVE, batch_size=_BATCH, batch_readahead=_AHEAD)
+    ]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 
 
 def _distances(dataset: lance.LanceDataset, queries: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -9,12 +9,12 @@ import pyarrow as pa
 from lance.commit import CommitConflictError
 
 from cluster.settings import Section
-from pipelines.errors import StoreError
+from pipelines.errors import ConflictError
 
 from .committer import Committer
 from .datasets import beside, delete_rows, keep_version, read_fragments, write_rows
 from .gate import Gate, GateSettings
-from .naming import PROTOTYPES
+from .naming import ITEMS, PROTOTYPES
 from .retention import RetentionSettings, retire
 from .sentinel import read_mark
 from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
@@ -52,7 +52,8 @@ def publish(
         settings: of upkeep, gate and retention.
 
     Raises:
-        StoreError: another process has taken over, or published meanwhile; or the gate refuses, and says why.
+        ConflictError: another process has taken over, or published meanwhile.
+        GateError: the gate refuses, and says why.
     """
     settings = settings or PublishSettings()
     committer.lease.check()
@@ -66,7 +67,7 @@ def publish(
     counts = {table: dataset.count_rows() - 1 for table, dataset in datasets.items()}  # less the sentinel
     datasets[PROTOTYPES] = index.dataset(PROTOTYPES, generation.name)
     versions[PROTOTYPES], counts[PROTOTYPES] = datasets[PROTOTYPES].version, datasets[PROTOTYPES].count_rows()
-    latest, before = index.latest(snapshots), index.latest(snapshots, generation.name)
+    latest = index.latest(snapshots)
     if latest is not None and (latest.generation, latest.versions, latest.checkpoint_uri) == (
         generation.name,
         versions,
@@ -74,11 +75,14 @@ def publish(
     ):
         return latest
     gate = Gate(index.uri, committer.datasets, settings.gate)
+    changed, committer.changed = committer.changed, None  # what is refused now is looked at in full the next time
     gate.check(
-        changed=None if committer.changed is None else sorted(committer.changed),
-        published_items=before.items if before else 0,
-        indexed=[*report.built, *report.inspected] if before else list(committer.datasets),
+        changed=None if changed is None else sorted(changed),
+        served_items=0 if latest is None else latest.items,
+        indexed=list(committer.datasets) if changed is None else [*report.built, *report.inspected],
     )
+    if latest is not None and latest.generation != generation.name:
+        gate.check_seen(index.dataset(ITEMS, latest.generation, latest.versions[ITEMS]))
     number = 1 if latest is None else int(latest.snapshot_id.removeprefix("s")) + 1
     snapshot = Snapshot(
         snapshot_id=f"s{number:08d}",
@@ -119,7 +123,7 @@ def _append(snapshots: lance.LanceDataset, snapshot: Snapshot) -> None:
     try:
         lance.LanceDataset.commit(snapshots, operation, read_version=snapshots.version)
     except CommitConflictError as error:
-        raise StoreError(
+        raise ConflictError(
             f"another process published while {snapshot.snapshot_id} was being published, so that is not; what is "
             "committed stays. Run this command again when nothing else writes to the index"
         ) from error

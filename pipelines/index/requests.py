@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from lance.commit import CommitConflictError
 from lance.fragment import FragmentMetadata
 
-from pipelines.errors import StoreError
+from pipelines.errors import ConflictError
 
 from .datasets import create_dataset, dataset_exists, delete_rows, open_dataset, read_fragments, write_rows
 from .store import Index
@@ -127,7 +127,7 @@ class Requests:
         self._replace(pc.field("request_id") == request.request_id, [_row(request, "", "", {}, None, answer)])
 
     def _replace(self, gone: pc.Expression, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Put rows in the place of others. Raises `StoreError` if others write all the time."""
+        """Put rows in the place of others. Raises `ConflictError` if others write all the time."""
         for _ in range(_ATTEMPTS):
             dataset = open_dataset(self._uri)
             merged = len(dataset.get_fragments()) >= _FRAGMENTS
@@ -151,7 +151,7 @@ class Requests:
             if merged:
                 committed.cleanup_old_versions(_VERSIONS_KEPT)
             return
-        raise StoreError(f"{self._uri} kept changing")
+        raise ConflictError(f"{self._uri} kept changing")
 
 
 def _row(

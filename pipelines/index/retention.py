@@ -37,8 +37,8 @@ def retire(committer: Committer, settings: RetentionSettings) -> tuple[str, ...]
     """Retire old snapshots, if there are enough of them, and remove what only they read; the ids of those retired.
 
     Versions that belong to no snapshot go, too; the latest of each table stays, published or not. Files that were
-    written and never committed stay for seven days, or until an ingestion finds that the one before it was killed on
-    this machine, and begins with `remove_orphans`.
+    written and never committed stay for seven days, or until an ingestion finds that a run before it was killed on
+    this machine or ended by an error, and begins with `remove_orphans`.
 
     Raises:
         StoreError: another process has taken over.
@@ -82,16 +82,25 @@ def clean(committer: Committer, retired: Collection[str] = ()) -> int:
 
 
 def remove_orphans(committer: Committer) -> int:
-    """Remove what killed runs wrote and never committed; bytes removed. Call it while no worker writes."""
-    committer.lease.check()
+    """Remove what ended runs wrote and never committed, from every generation; bytes removed.
+
+    Call it if the lease says that there may be such files, while no worker of this run writes. What a worker of an
+    ended run still writes is harmless: nobody commits it.
+
+    Raises:
+        StoreError: another process has taken over.
+    """
+    index, lease = committer.index, committer.lease
     removed = 0
-    for table in committer.generation.committed_tables:
-        dataset = committer.index.dataset(table, committer.generation.name)
-        # No version is old enough for it; files that belong to none are removed at any age.
-        stats = dataset.cleanup_old_versions(
-            timedelta(days=36500), delete_unverified=True, error_if_tagged_old_versions=False
-        )
-        removed += stats.bytes_removed
+    for generation in index.generations():
+        for table in generation.committed_tables:
+            lease.check()  # before each, since files of whoever took over would go as well
+            # No version is old enough for it; files that belong to none are removed at any age.
+            stats = index.dataset(table, generation.name).cleanup_old_versions(
+                timedelta(days=36500), delete_unverified=True, error_if_tagged_old_versions=False
+            )
+            removed += stats.bytes_removed
+    lease.forget_orphans()
     return removed
 
 

@@ -34,8 +34,8 @@ class Snapshot:
         model_digest: of the checkpoint that embeds queries for it.
         checkpoint_uri: where that checkpoint lies.
         published_at: in UTC.
-        fresh_at: in UTC; what was handed in before this time is in it. None where that is not known, as in the middle
-            of a long ingestion.
+        fresh_at: in UTC; what was handed in before this time is in it, in the way that published it (by manifests, a
+            watched folder or topic, or RPCs). None where that is not known, as in the middle of a long ingestion.
         checks: what the gate measured (`pipelines.index.gate`), by check.
         taxonomy: attributes and classes of the encoder.
         preparation: of pictures, before the encoder.

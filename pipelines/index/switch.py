@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import lance
@@ -63,19 +64,15 @@ def roll_back(
     Args:
         index: of the snapshot.
         lease: held.
-        snapshot_id: None = the one before the published one.
+        snapshot_id: None = the last one before the published one that was not taken back itself (`before_published`).
         settings: of upkeep, gate and retention; any number of items may go.
         request: that asks for it, which is written down before.
 
     Raises:
         StoreError: there is no such snapshot any more, or none before the published one.
     """
-    snapshots = index.snapshots()
-    if snapshot_id is not None:
-        target = index.snapshot(snapshot_id)
-    elif len(snapshots) > 1:
-        target = snapshots[-2]
-    else:
+    target = before_published(index.snapshots()) if snapshot_id is None else index.snapshot(snapshot_id)
+    if target is None:
         raise StoreError(f"{index.uri} has no snapshot before the published one")
     generation = _live(index, target.generation)
     committer = Committer(index, generation, lease)
@@ -92,9 +89,30 @@ def roll_back(
             dataset.restore()
         committer = Committer(index, generation, lease)
     settings = settings or PublishSettings()
-    gate = settings.gate.model_copy(update={"max_loss": 1.0})  # fewer items than now are what is wanted
+    # Other items than now are what is wanted.
+    gate = settings.gate.model_copy(update={"max_loss": 1.0, "max_growth": None, "max_unseen": 1.0})
     settings = settings.model_copy(update={"gate": gate})
     return publish(committer, target.checkpoint_uri, fresh_at=target.fresh_at, settings=settings)
+
+
+def before_published(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    """What a rollback goes back to: one step further after each, and never to what an earlier one took back.
+
+    Args:
+        snapshots: of an index, the published one last.
+
+    Returns:
+        None if there is none.
+    """
+    steps: list[Snapshot] = []
+    for snapshot in snapshots:
+        content = snapshot.generation, snapshot.sequence
+        for place, step in enumerate(steps):
+            if (step.generation, step.sequence) == content:  # it is served again: what came after is taken back
+                del steps[place:]
+                break
+        steps.append(snapshot)
+    return steps[-2] if len(steps) > 1 else None
 
 
 def retire_generation(index: Index, lease: Lease, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 
 import lance
 
@@ -17,8 +17,10 @@ from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import publish
 from pipelines.index.receipt import Receipt
 from pipelines.index.requests import Request
+from pipelines.index.retention import clean
 from pipelines.index.schema import is_one_of
 from pipelines.index.store import Index
+from pipelines.index.upkeep import maintain
 
 from .settings import IngestSettings
 from .summary import IngestSummary
@@ -26,18 +28,21 @@ from .summary import IngestSummary
 _ROWS = 8192
 
 
-def run_delete(settings: IngestSettings, lease: Lease | None = None, request: Request | None = None) -> IngestSummary:
-    """Delete, and publish the generation that is published now.
+def run_delete(
+    settings: IngestSettings, lease: Lease | None, request: Request | None, fresh_at: datetime
+) -> IngestSummary:
+    """Delete, and publish the generation that is published now; the others are brought into order.
 
     Args:
         settings: of the run.
         lease: of the index, if it is held already.
         request: that asks for it, of at most `_ROWS` items: it is written down with its commit.
+        fresh_at: see `pipelines.ingest.driver.run_ingest`.
 
     Raises:
         ManifestError, StoreError: the manifest or the index cannot be used.
     """
-    began, started = time.perf_counter(), datetime.now(UTC)
+    began = time.perf_counter()
     manifest = Manifest.open(settings.manifest, require_image=False)
     index = Index.open(settings.index)
     if settings.dry_run:
@@ -66,7 +71,10 @@ def run_delete(settings: IngestSettings, lease: Lease | None = None, request: Re
 
         deleted = _count(manifest, delete)
         if latest is not None:
-            latest = publish(committers[-1], latest.checkpoint_uri, fresh_at=started, settings=settings.publishing)
+            latest = publish(committers.pop(), latest.checkpoint_uri, fresh_at=fresh_at, settings=settings.publishing)
+        for committer in committers:  # the others; publishing would have done it
+            maintain(committer, settings.upkeep)
+            clean(committer)
         return IngestSummary(
             index.uri,
             deleted=deleted[0],

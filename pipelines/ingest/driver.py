@@ -44,7 +44,12 @@ from .targets import Target, choose_targets
 _LEAST_FAILURES = 20  # refusals from which on their share counts
 
 
-def run_ingest(settings: IngestSettings, lease: Lease | None = None, request: Request | None = None) -> IngestSummary:
+def run_ingest(
+    settings: IngestSettings,
+    lease: Lease | None = None,
+    request: Request | None = None,
+    fresh_at: datetime | None = None,
+) -> IngestSummary:
     """Bring the index up to the manifest and publish it.
 
     Killed at any time and run again, it finishes what it began: nothing is lost, nothing comes twice, and what was
@@ -55,6 +60,7 @@ def run_ingest(settings: IngestSettings, lease: Lease | None = None, request: Re
         lease: of the index, if it is held already.
         request: that asks for it; all of it is then one commit (`IngestSettings.commit_vectors`, `commit_seconds`),
             with which the request is written down.
+        fresh_at: what was handed in before is in the manifest, or in the index already; None = now.
 
     Returns:
         what was done in the generation that is served (or is new), and in those beside it.
@@ -62,9 +68,9 @@ def run_ingest(settings: IngestSettings, lease: Lease | None = None, request: Re
     Raises:
         ManifestError, CheckpointError, StoreError: what the user can mend.
     """
-    began = datetime.now(UTC)
+    fresh_at = fresh_at or datetime.now(UTC)
     if settings.delete:
-        return run_delete(settings, lease, request)
+        return run_delete(settings, lease, request, fresh_at)
     if settings.dry_run:
         targets = choose_targets(settings)
         return _dry_run(settings, targets[0])
@@ -80,7 +86,7 @@ def run_ingest(settings: IngestSettings, lease: Lease | None = None, request: Re
         _quiet_start(),
         nullcontext() if small else runtime(settings.ray),
     ):
-        done = [_run_generation(settings, index, held, *run, began) for run in runs]
+        done = [_run_generation(settings, index, held, *run, fresh_at) for run in runs]
     first, *beside = done if request is None else done[::-1]
     return replace(first, beside=tuple(beside))
 
@@ -92,7 +98,7 @@ def _run_generation(
     target: Target,
     manifest: Manifest,
     request: Request | None,
-    began: datetime,
+    fresh_at: datetime,
 ) -> IngestSummary:
     """Bring one generation up to the manifest; publish it if it is the one that is served, or the first."""
     checkpoint = target.checkpoint
@@ -136,7 +142,7 @@ def _run_generation(
                 "What was read is indexed; run this command again for the rest"
             )
         committer.unpin()
-        snapshot_id = run.publish(fresh_at=began)
+        snapshot_id = run.publish(fresh_at=fresh_at)
     return IngestSummary.of(
         report,
         index.uri,

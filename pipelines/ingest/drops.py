@@ -6,6 +6,7 @@ between takes the drop in again before any later one, which changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import lance
@@ -58,6 +59,15 @@ class Drops:
     def name_of(self, source: Source) -> str:
         """What is said of a manifest."""
         return source.path
+
+    def fresh_at(self, rest: Sequence[Source], looked: datetime) -> datetime:
+        """What was handed in before this time is taken in once only the `rest` of what `waiting` found waits still.
+
+        Args:
+            rest: of it.
+            looked: when that was.
+        """
+        return min([looked, *(datetime.fromtimestamp(source.modified / 1e9, UTC) for source in rest)])
 
     def taken(self, source: Source) -> None:
         """Record that a manifest is taken in and published."""

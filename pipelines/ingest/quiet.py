@@ -15,6 +15,7 @@ def quiet_data() -> Iterator[DataContext]:
     context = DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)  # or it tells that it shows no progress
+    # Or it tells that it shows no progress, and of errors that are raised as well.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     with DataContext.current(context):
         yield context

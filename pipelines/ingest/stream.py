@@ -46,7 +46,7 @@ def stream_receipts(
 
     Raises:
         ClusterError: Ray has too few CPUs for all stages to run side by side, or too few GPUs.
-        DuetError: what a worker met and the user can mend.
+        DuetError, OSError: what a worker met and the user can mend.
     """
     cpus = ray.cluster_resources().get("CPU", 0.0)
     if cpus < _LEAST_CPUS:
@@ -59,6 +59,7 @@ def stream_receipts(
                 "(--gpus, --actors)"
             )
     with quiet_data() as context:
+        context.raise_original_map_exception = True  # else an actor's error comes as text only
         context.target_max_block_size = 1  # a block per chunk, passed on at once and not when 128 MB have come together
         receipts = _pipeline(pending, plan, preparation, actors, gpus, separate_decode)
     try:
@@ -97,10 +98,12 @@ def _pipeline(
     )
 
 
-def _users_error(error: BaseException | None) -> DuetError | None:
+def _users_error(error: BaseException | None) -> DuetError | OSError | None:
     """The user's error that a worker's error carries, if it carries one."""
     while error is not None:
-        if isinstance(error, DuetError):
+        if isinstance(error, DuetError | OSError) and not isinstance(error, ray.exceptions.RayError):
+            # Ray appends what it knows of retries.
+            error.args = tuple(a.partition("\nFailed to ")[0] if isinstance(a, str) else a for a in error.args)
             return error
         error = getattr(error, "cause", None) or error.__cause__
     return None

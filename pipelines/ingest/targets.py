@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +36,14 @@ def choose_targets(settings: IngestSettings) -> list[Target]:
         given = Target(load_checkpoint(folder), folder)
     index = Index(index_uri(settings.index))
     live = list(index.generations()) if dataset_exists(index.table_uri("generations")) else []
+    latest = index.latest() if live else None
     if settings.generation == "new" or not live:
         if given is None:
             raise CheckpointError(
                 f"there is no index at {index.uri} yet: name the encoder to make it with, --checkpoint"
             )
+        _check_resumed(given, [one for one in live if latest is None or one.name != latest.generation])
         return [given]
-    latest = index.latest()
     if latest is not None:
         live.sort(key=lambda generation: generation.name != latest.generation)
     own = None if given is None else Generation.of(given.checkpoint, given.folder).name
@@ -51,6 +53,19 @@ def choose_targets(settings: IngestSettings) -> list[Target]:
             "so nothing in it can be continued: --generation new embeds the manifest with it, beside what is served"
         )
     return [given if given is not None and generation.name == own else _of(generation) for generation in live]
+
+
+def _check_resumed(given: Target, unserved: Sequence[Generation]) -> None:
+    """Raise `StoreError` if a generation was begun with what this folder held before: it could never be ended."""
+    name = Generation.of(given.checkpoint, given.folder).name
+    for generation in unserved:
+        if generation.checkpoint_uri == given.folder and generation.name != name:
+            raise StoreError(
+                f"{given.folder} holds another encoder, image preparation or taxonomy than when generation "
+                f"{generation.name} was begun with it, so nothing of that can be continued: give it up with "
+                f"`duet snapshots retire {generation.name}` and run this again, or keep both encoders in folders of "
+                "their own"
+            )
 
 
 def _of(generation: Generation) -> Target:
@@ -63,6 +78,7 @@ def _of(generation: Generation) -> Target:
         ) from error
     if Generation.of(checkpoint, generation.checkpoint_uri).name != generation.name:
         raise CheckpointError(
-            f"{generation.checkpoint_uri} holds another encoder than generation {generation.name} was made with"
+            f"{generation.checkpoint_uri} holds another encoder than generation {generation.name} was made with; put "
+            f"that back, name it with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
         )
     return Target(checkpoint, generation.checkpoint_uri)

@@ -2,21 +2,21 @@
 
 A message's key is the item's id (without one, the ``item_id`` in its value is). Its value is a JSON object, a row of
 a manifest whose picture is an ``image_uri``; no value deletes the item. Of several messages about one item the last
-one counts, so that a batch is what it leaves: a manifest of what comes, and one of what goes. Offsets are written
-(``offsets.lance``) when a batch is published; a run that is killed before reads the batch again, which changes
-nothing.
+one counts, so that a batch is what it leaves: a manifest of what comes, and one of what goes. One that is no row is a
+row without a picture in it, and so becomes a dead letter. Offsets are written (``offsets.lance``) when a batch is
+published; a run that is killed before reads the batch again, which changes nothing.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import confluent_kafka
-import lance
 import pyarrow as pa
 import ray
 
@@ -26,12 +26,17 @@ from pipelines.index.datasets import create_dataset, open_dataset
 from pipelines.index.store import Index
 
 from .drops import DELETES
+from .fields import Fields
+from .message import key_id, row_id, value_row
 from .quiet import quiet_data
 
 _MESSAGES = 10_000  # of a partition and batch at most
 _TIMEOUT_MS = 10_000  # of a read; what it has not reached is read later
 _BROKER_S = 10.0
 _READER_CPUS = 0.25
+_KEPT = timedelta(minutes=10)  # versions of the offsets: a commit looks for conflicts in those since it read
+_CLEANED = 64  # versions
+_RETRIES = 100  # of a commit beside others
 _SCHEMA = pa.schema(
     [
         pa.field("topic", pa.string(), nullable=False),
@@ -52,21 +57,32 @@ class Topic:
         address: ``kafka://HOST:PORT,…/TOPIC``.
         folder: for the manifests of a batch, an empty one.
         config: librdkafka's settings of a consumer (security.protocol, sasl.mechanism, …).
+        attributes: fields that are labels (`IngestSettings.attributes`).
 
     Raises:
         ManifestError: the address names no broker or topic.
     """
 
-    def __init__(self, index: Index, address: str, folder: Path, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        address: str,
+        folder: Path,
+        config: Mapping[str, Any],
+        attributes: Sequence[str] | None = None,
+    ) -> None:
         servers, _, self._topic = address.removeprefix("kafka://").partition("/")
         if not self._topic or not all(":" in server for server in servers.split(",")):
             raise ManifestError(f"{address}: a topic is kafka://HOST:PORT,…/TOPIC")
         self._servers, self._folder, self._config = servers.split(","), folder, config
+        self._index, self._attributes = index, attributes
         self._uri = index.table_uri("offsets")
         create_dataset(self._uri, _SCHEMA.empty_table())
         rows = open_dataset(self._uri).to_table().to_pylist()
         self._next = {row["partition"]: row["offset"] for row in rows if row["topic"] == self._topic}
         self._reached: dict[int, int] = {}  # by partition, what the batch that waits ends at
+        self._cut: set[int] = set()  # partitions that have more than the batch does
+        self._oldest_ms, self._latest_ms = 0, dict[int, int]()  # the first of the batch; the last of each partition
         self._waiting: list[Source] = []
 
     def waiting(self) -> list[Source]:
@@ -91,6 +107,13 @@ class Topic:
         what = "deletions" if source.path.endswith(f"{DELETES}.jsonl") else "changes"
         return f"{self._topic} up to {reached}, {what}"
 
+    def fresh_at(self, rest: Sequence[Source], looked: datetime) -> datetime:
+        """See `pipelines.ingest.drops.Drops.fresh_at`; of messages by their timestamps, in the order of a partition."""
+        waiting = [self._latest_ms[number] for number in self._cut & self._latest_ms.keys()]
+        if rest:
+            waiting.append(self._oldest_ms)
+        return min([looked, *(datetime.fromtimestamp(one / 1000, UTC) for one in waiting)])
+
     def taken(self, source: Source) -> None:
         """Record that a manifest is published; with the last one of a batch, its offsets are."""
         self._waiting.remove(source)
@@ -99,12 +122,14 @@ class Topic:
 
     def _advance(self) -> None:
         self._next |= self._reached
-        others = [row for row in open_dataset(self._uri).to_table().to_pylist() if row["topic"] != self._topic]
         own = [{"topic": self._topic, "partition": p, "offset": offset} for p, offset in sorted(self._next.items())]
-        rows = pa.Table.from_pylist([*others, *own], schema=_SCHEMA)
-        dataset = lance.write_dataset(rows, self._uri, mode="overwrite")
-        if dataset.version % 64 == 0:
-            dataset.cleanup_old_versions(retain_versions=1)
+        # Other topics' rows may change meanwhile.
+        merge = open_dataset(self._uri).merge_insert(["topic", "partition"])
+        merge.when_matched_update_all().when_not_matched_insert_all().conflict_retries(_RETRIES)
+        merge.execute(pa.Table.from_pylist(own, schema=_SCHEMA))
+        dataset = open_dataset(self._uri)
+        if dataset.version % _CLEANED == 0:
+            dataset.cleanup_old_versions(_KEPT)
 
     def _ranges(self) -> dict[int, tuple[int, int]]:
         """Partition -> offsets of the next batch, the second exclusive."""
@@ -115,7 +140,8 @@ class Topic:
             found = consumer.list_topics(self._topic, timeout=_BROKER_S).topics[self._topic]
             if found.error is not None or not found.partitions:
                 raise ManifestError(f"{','.join(self._servers)} has no topic {self._topic!r}")
-            ranges = {}
+            ranges: dict[int, tuple[int, int]] = {}
+            self._cut = set()
             for number in found.partitions:
                 place = confluent_kafka.TopicPartition(self._topic, number)
                 low, high = consumer.get_watermark_offsets(place, timeout=_BROKER_S)
@@ -124,6 +150,8 @@ class Topic:
                     _log.warning("%s/%d has been made anew: it is read from its beginning", self._topic, number)
                     start = low
                 ranges[number] = start, min(high, start + _MESSAGES)
+                if ranges[number][1] < high:
+                    self._cut.add(number)
             return ranges
         except confluent_kafka.KafkaException as error:
             raise ManifestError(f"Kafka at {','.join(self._servers)}: {error.args[0].str()}") from error
@@ -148,39 +176,49 @@ class Topic:
 
     def _write(self, messages: Iterator[dict[str, Any]]) -> list[Source]:
         """The manifests that a batch leaves."""
-        last: dict[str, dict[str, Any] | None] = {}
-        latest_ms = 0
-        self._reached = {}
+        fields = Fields.of(self._index, self._attributes)
+        last: dict[str, str | None] = {}  # by item, its line of a manifest; None = it goes
+        self._reached, self._latest_ms = {}, {}
+        times = []
         for message in messages:
-            item_id, row = self._row(message)
+            item_id, line = self._line(message, fields, last)
             last.pop(item_id, None)  # so that the order is that of the last messages
-            last[item_id] = row
+            last[item_id] = line
             number = message["partition"]
             self._reached[number] = max(self._reached.get(number, 0), message["offset"] + 1)
-            latest_ms = max(latest_ms, message["timestamp"])
+            times.append(message["timestamp"])
+            self._latest_ms[number] = times[-1]
+        self._oldest_ms = min(times, default=0)
         written = []
-        for name, chosen in (
-            ("changes.jsonl", [row for row in last.values() if row is not None]),
-            (f"changes{DELETES}.jsonl", [{"item_id": item_id} for item_id, row in last.items() if row is None]),
+        for name, lines in (
+            ("changes.jsonl", [line for line in last.values() if line is not None]),
+            (
+                f"changes{DELETES}.jsonl",
+                [json.dumps({"item_id": item_id}) for item_id in last if last[item_id] is None],
+            ),
         ):
-            if chosen:
+            if lines:
                 path = self._folder / name
-                path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in chosen), encoding="utf-8")
-                written.append(Source(str(path), "jsonl", path.stat().st_size, latest_ms * 10**6))
+                path.write_text("\n".join(lines), encoding="utf-8")
+                written.append(Source(str(path), "jsonl", path.stat().st_size, max(times) * 10**6))
         return written
 
-    def _row(self, message: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
-        """An item's id and row; None = it goes. What is no row becomes one without a picture: a dead letter."""
-        place = f"{self._topic}/{message['partition']}/{message['offset']}"
+    def _line(
+        self, message: Mapping[str, Any], fields: Fields, last: Mapping[str, str | None]
+    ) -> tuple[str, str | None]:
+        """An item's id and its line of a manifest; None = it goes. What is no row gets the line of a dead letter."""
+        key, value, item_id = message["key"], message["value"], None
         try:
-            key = None if message["key"] is None else message["key"].decode()
-            if message["value"] is None and key is not None:
-                return key, None
-            row = json.loads(message["value"] or b"")
-            if not isinstance(row, dict):
-                raise ValueError("not a JSON object")
-        except ValueError as error:  # of the encoding, too
-            _log.warning("message %s is no row of a manifest: %s", place, error)
-            return place, {"item_id": place}
-        item_id = key if key is not None else row.get("item_id")
-        return str(item_id or place), {**row, "item_id": str(item_id or place)}
+            item_id = None if key is None else key_id(key)
+            if item_id is not None and value is None:
+                return item_id, None
+            row = value_row(value)
+            item_id = row_id(row) if item_id is None else item_id
+            return item_id, fields.line(item_id, row)
+        except ManifestError as error:
+            place = f"{self._topic}/{message['partition']}/{message['offset']}"
+            _log.warning("message %s is refused: %s", place, error)
+            # What the batch says of the item otherwise is not lost with it.
+            if item_id is None or last.get(item_id, "") != "":
+                item_id = place
+            return item_id, fields.refused(item_id)

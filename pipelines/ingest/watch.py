@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cluster.runtime import runtime
 from pipelines.data.files import Source
-from pipelines.errors import DuetError
+from pipelines.errors import BusyError, DuetError
 from pipelines.index.store import Index
 
 from .driver import run_ingest
@@ -53,27 +53,39 @@ def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str],
     warned: set[Source] = set()
     last = time.monotonic()
     while settings.idle_seconds is None or time.monotonic() - last < settings.idle_seconds:
+        looked = datetime.now(UTC)
         for source in drops.rewritten():
             if source not in warned:
                 warned.add(source)
                 say(f"{source.path} is another file than the one that was taken in; give it a new name")
         waiting = drops.waiting()
         for number, source in enumerate(waiting):
-            say(_take(settings, source, drops.name_of(source), len(waiting) - number - 1))
+            rest = waiting[number + 1 :]
+            say(_take(settings, source, drops.name_of(source), len(rest), drops.fresh_at(rest, looked), say))
             drops.taken(source)
             last = time.monotonic()
         if not waiting:
             time.sleep(settings.poll_seconds)
 
 
-def _take(settings: IngestSettings, source: Source, name: str, left: int) -> str:
-    """Take a drop in; a line about it."""
+def _take(
+    settings: IngestSettings, source: Source, name: str, left: int, fresh_at: datetime, say: Callable[[str], None]
+) -> str:
+    """Take a drop in, when nobody else writes to the index; a line about it."""
     stem = source.path.rpartition("/")[2].rpartition(".")[0]
     one = settings.model_copy(update={"manifest": [source.path], "watch": None, "delete": stem.endswith(DELETES)})
-    try:
-        summary = run_ingest(one)
-    except DuetError as error:
-        raise type(error)(f"{name} is not taken in, nor what comes after it: {error}") from error
+    waited = False
+    while True:
+        try:
+            summary = run_ingest(one, fresh_at=fresh_at)
+            break
+        except BusyError as error:
+            if not waited:
+                say(f"{name} waits: {error}")
+            waited = True
+            time.sleep(settings.poll_seconds)
+        except DuetError as error:
+            raise type(error)(f"{name} is not taken in, nor what comes after it: {error}") from error
     behind = datetime.now(UTC).timestamp() - source.modified / 1e9
     return f"{name}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.checkpoint import Checkpoint
-from pipelines.errors import RequestError, StoreError
+from pipelines.errors import ImageError, RequestError, StoreError
 
 from .candidates import Candidates
 from .description import describe_items
@@ -31,7 +31,7 @@ from .reader import Reader
 from .request import SearchRequest
 from .result import Item, SearchResult
 from .stages import Stages
-from .vectors import QuerySource
+from .vectors import QuerySource, QueryVectors
 
 DEFAULT_CACHE_BYTES = 2 * 1024**3
 
@@ -76,7 +76,9 @@ class Engine:
             ClassPrototypes(reader.prototypes(), snapshot.taxonomy),
             self._encoder,
             checkpoint.head,
-            snapshot.class_width is not None,
+            snapshot.width,
+            snapshot.class_width,
+            snapshot.global_width,
             checkpoint.encoder.class_first,
             checkpoint.encoder.slack,
         )
@@ -135,7 +137,7 @@ class Engine:
 
         Raises:
             ImageError: the picture cannot be used.
-            ModelError: what the model gives is not finite.
+            ModelError: nothing can be compared with what the model gives.
         """
         duet = self._source.encode(image, ())
         return duet, self._source.global_embedding(duet.attribute_embeddings) if self.scope.has_global else None
@@ -148,8 +150,7 @@ class Engine:
             before_stage: called with each stage's name before it; what it raises ends the search.
 
         Raises:
-            RequestError: the request cannot be answered as it stands.
-            ImageError: its picture cannot be used.
+            RequestError: the request cannot be answered as it stands, or its picture cannot be used.
             StoreError: the index is damaged.
             ModelError: the model is.
         """
@@ -160,7 +161,7 @@ class Engine:
         if request.validate_only:
             return SearchResult((), 0, True, plan.snapshot_id, model, stages.seconds, "", plan=str(plan))
         with stages("query"):
-            query = self._source.vectors(plan)
+            query = self._query(request, plan)
         page = rank_page(plan, query, self._candidates, stages)
         next_page = PageToken(plan.snapshot_id, plan.digest, plan.offset + plan.page_size)
         return SearchResult(
@@ -175,23 +176,28 @@ class Engine:
             plan="\n".join([str(plan), *(f"  {shelf}" for shelf in page.shelves)]),
         )
 
-    def explain(self, request: SearchRequest, item_id: str = "") -> Explanation:
+    def explain(
+        self, request: SearchRequest, item_id: str = "", before_stage: Callable[[str], None] = lambda stage: None
+    ) -> Explanation:
         """Why an item is where it is among all candidates of a request.
 
         Args:
             request: its page and `group_by` mean nothing here.
             item_id: "" = only the query is explained.
+            before_stage: as in `search`.
 
         Raises:
             RequestError: as `search`, with fields below ``search``; or the item is not in the snapshot, or is no
                 candidate (``item_id``).
-            ImageError, StoreError: as `search`.
+            StoreError, ModelError: as `search`.
         """
+        before_stage("plan")
         try:
             plan = self.plan(replace(request, page_size=0, page_token="", group_by=""))
             if request.validate_only:
                 return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, {})
-            query = self._source.vectors(plan)
+            before_stage("query")
+            query = self._query(request, plan)
         except RequestError as error:
             raise error.below("search") from None
         changes = changed_classes(query, self.scope.taxonomy)
@@ -201,9 +207,19 @@ class Engine:
         if position is None:
             message = f"snapshot {plan.snapshot_id} has no item {item_id!r}"
             raise RequestError("ITEM_NOT_FOUND", message, "item_id")
+        before_stage("candidates")
         every = allowed_by(plan, self._candidates)
         if not every[position]:
             message = f"item {item_id!r} is no candidate: filter or excluded class leave it out, or it is the query"
             raise RequestError("NOT_A_CANDIDATE", message, "item_id")
+        before_stage("rank")
         hit, parts = explain_item(plan, query, self._candidates, np.flatnonzero(every), position)
         return Explanation(str(plan), plan.snapshot_id, self.checkpoint.digest, changes, hit, parts)
+
+    def _query(self, request: SearchRequest, plan: Plan) -> QueryVectors:
+        """The vectors of a plan; what is wrong with its picture is wrong with the field that it came in."""
+        try:
+            return self._source.vectors(plan)
+        except ImageError as error:
+            field = "image" if request.image_uri is None else "image_uri"
+            raise RequestError(f"IMAGE_{error.code}", str(error), field) from error

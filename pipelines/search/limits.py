@@ -24,10 +24,11 @@ class Limits:
         filter_nodes: comparisons, memberships and connectives of one filter together.
         filter_depth: levels of one filter.
         filter_values: values of one membership.
-        text_length: characters of an item_id, of a name, or of a filter's text.
+        text_length: characters of an item_id, of a name, or of a text among metadata and in filters.
         batch_searches: searches of one batch that are under way at once.
         changed_items: items of one upsert or deletion.
-        changed_bytes: of all pictures of one upsert.
+        changed_bytes: of one upsert, with its pictures.
+        idle_seconds: within which the next message of an upsert must be there, whole.
     """
 
     image_bytes: int = 20_000_000
@@ -43,6 +44,7 @@ class Limits:
     batch_searches: int = 16
     changed_items: int = 1000
     changed_bytes: int = 200_000_000
+    idle_seconds: float = 60.0
 
 
 def read_name(text: str, limits: Limits, path: str) -> str:

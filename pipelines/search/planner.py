@@ -70,7 +70,7 @@ def read_item_id(text: str, limits: Limits, path: str) -> str:
 
 
 def _query(request: SearchRequest) -> QueryKind:
-    if request.image_uri is not None:
+    if request.image_uri is not None and request.image is None:
         raise RequestError("URI_OUTSIDE_ROOTS", "pictures are read by a server, below its roots", "image_uri")
     if request.image is not None and request.item_id is not None:
         raise RequestError("QUERY_AMBIGUOUS", "give an image or an item_id, not both", "image")

@@ -63,16 +63,33 @@ def image_limits(limits: Limits) -> ImageLimits:
     return ImageLimits(max_bytes=limits.image_bytes, max_pixels=limits.image_pixels)
 
 
-def check_finite(what: str, *vectors: NDArray[np.float32]) -> None:
-    """Raises `ModelError`: similarities to NaN or infinity would rank, by chance."""
-    if not all(np.isfinite(vector).all() for vector in vectors):
-        raise ModelError(f"{what} is not finite; the checkpoint is damaged")
+def check_vectors(what: str, *vectors: NDArray[np.float32], width: int | None = None) -> None:
+    """Refuse what would rank by chance (NaN, infinity), ranks everything alike (zero) or cannot be compared (a width).
+
+    Args:
+        what: they are, for the message.
+        vectors: …×D each.
+        width: D; None = whatever they have.
+
+    Raises:
+        ModelError: one of them is no vector to compare with.
+    """
+    for vector in vectors:
+        if width is not None and vector.shape[-1] != width:
+            raise ModelError(f"{what} has {vector.shape[-1]} numbers, and the index' embeddings have {width}")
+        if not np.isfinite(vector).all():
+            raise ModelError(f"{what} is not finite; the checkpoint is damaged")
+        if not vector.any(axis=-1).all():
+            raise ModelError(f"{what} is zero; the checkpoint is damaged")
 
 
-def check_duet(duet: QueryDuet) -> None:
-    """`check_finite`, of a picture's duet. Raises `ModelError`."""
+def check_duet(duet: QueryDuet, width: int | None = None, class_width: int | None = None) -> None:
+    """`check_vectors`, of a picture's duet. Raises `ModelError`."""
     what = "the encoder's output for this picture"
-    check_finite(what, duet.attribute_embeddings, duet.probabilities, *duet.class_embeddings.values())
+    check_vectors(what, duet.attribute_embeddings, width=width)
+    check_vectors(what, *duet.class_embeddings.values(), width=class_width)
+    if not np.isfinite(duet.probabilities).all():
+        raise ModelError(f"{what} is not finite; the checkpoint is damaged")
 
 
 @torch.inference_mode()
@@ -125,7 +142,8 @@ class ClassPrototypes:
         """Mean direction of some classes of one attribute, in attribute space -> D, L2-normalised."""
         vectors = np.stack([self._look_up(self._attribute, index) for index in classes]).astype(np.float64)
         total = vectors.sum(0)
-        return (total / (np.linalg.norm(total) or 1.0)).astype(np.float32)
+        check_vectors("the sum of these classes' prototypes", total)
+        return (total / np.linalg.norm(total)).astype(np.float32)
 
     def class_vector(self, index: int) -> Vector:
         """A class in its own space -> D, L2-normalised."""
@@ -136,5 +154,5 @@ class ClassPrototypes:
         if index not in known:
             message = f"class {name!r} of {attribute!r} has no prototype: no training item carried it"
             raise RequestError("NO_PROTOTYPE", message, "attributes")
-        check_finite(f"the prototype of class {name!r} of {attribute!r}", known[index])
+        check_vectors(f"the prototype of class {name!r} of {attribute!r}", known[index])
         return known[index]

@@ -61,7 +61,7 @@ class SearchRequest:
 
     Args:
         image: an encoded picture; at most one of ``image``, ``image_uri`` and ``item_id``.
-        image_uri: where a picture lies, which a server reads below its roots; an engine is given the picture itself.
+        image_uri: where a picture lies, which a server reads below its roots; an engine is given the picture beside it.
         item_id: an item of the snapshot, which is itself left out of the answer.
         attributes: at most one condition per attribute.
         manipulations: changes of the query, all of them together.
@@ -91,5 +91,5 @@ class SearchRequest:
     def digest(self) -> str:
         """SHA-256 (hex) of all that decides the ranking: everything but where the page begins and ends."""
         picture = b"" if self.image is None else hashlib.sha256(self.image).digest()
-        plain = replace(self, image=picture, page_size=0, page_token="", validate_only=False)
+        plain = replace(self, image=picture, image_uri=None, page_size=0, page_token="", validate_only=False)
         return hashlib.sha256(repr(plain).encode()).hexdigest()

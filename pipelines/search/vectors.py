@@ -16,7 +16,7 @@ from pipelines.errors import RequestError
 from .candidates import Candidates
 from .plan import Plan, QueryKind
 from .products import Vector
-from .query import ClassPrototypes, EncoderPort, QueryDuet, check_duet, check_finite
+from .query import ClassPrototypes, EncoderPort, QueryDuet, check_duet, check_vectors
 from .spaces import Space
 
 
@@ -57,7 +57,9 @@ class QuerySource:
         prototypes: for wanted classes that the query itself has no embedding of.
         encoder: for pictures.
         head: memory and global head; None if the model has none.
-        has_classes: whether the model has a class level.
+        width: of attribute embeddings in the index.
+        class_width: of class embeddings; None without a class level.
+        global_width: of global embeddings; None where there are none.
         class_first: whether a query's own classes make tiers (`model.encoder.Encoder.class_first`).
         slack: dimensions that a query leaves out (`model.encoder.Encoder.slack`).
     """
@@ -66,7 +68,9 @@ class QuerySource:
     prototypes: ClassPrototypes
     encoder: EncoderPort
     head: ManipulationHead | None
-    has_classes: bool
+    width: int
+    class_width: int | None
+    global_width: int | None
     class_first: bool = True
     slack: int = 0
 
@@ -79,7 +83,7 @@ class QuerySource:
         Raises:
             RequestError: an item that is not in the snapshot, or a class without prototype.
             ImageError: a picture that cannot be used.
-            ModelError: what is not finite, of the encoder, its head or its prototypes.
+            ModelError: what nothing can be compared with, of the encoder, its head or its prototypes.
         """
         if plan.query is QueryKind.PROTOTYPES:
             return self._from_prototypes(plan)
@@ -112,18 +116,18 @@ class QuerySource:
         )
 
     def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
-        """See `EncoderPort.encode`. Raises `ModelError` for a duet that is not finite."""
+        """See `EncoderPort.encode`. Raises `ModelError` for a duet that nothing can be compared with."""
         duet = self.encoder.encode(image, classes)
-        check_duet(duet)
+        check_duet(duet, self.width, self.class_width)
         return duet
 
     def global_embedding(self, attribute_embeddings: NDArray[np.float32]) -> Vector:
-        """Attribute embeddings A×D -> r, L2-normalised. Raises `ModelError` for one that is not finite."""
+        """Attribute embeddings A×D -> r, L2-normalised. Raises `ModelError` for one that is not."""
         assert self.head is not None
         with torch.inference_mode():
             embeddings = torch.from_numpy(attribute_embeddings)[None].to(self.head.memory.device)
             merged = self.head(embeddings)[0].cpu().numpy()
-        check_finite("the global head's output for this query", merged)
+        check_vectors("the global head's output for this query", merged, width=self.global_width)
         return merged
 
     def _from_prototypes(self, plan: Plan) -> QueryVectors:
@@ -152,7 +156,7 @@ class QuerySource:
             attributes[n] = vector
             for index, probability in self.candidates.carried_by(n, position).items():
                 carried[index], probabilities[index] = True, probability
-        if self.has_classes:
+        if self.class_width is not None:
             for condition in plan.ranking:
                 classes |= self.candidates.spaces.class_embeddings(condition.attribute, item_id, condition.classes)
         return QueryDuet(attributes, carried, probabilities, classes)
@@ -170,7 +174,7 @@ class QuerySource:
     def _class_vectors(
         self, plan: Plan, wanted: Mapping[int, tuple[int, ...]], own: Mapping[int, Vector]
     ) -> dict[int, Vector]:
-        if not self.has_classes:
+        if self.class_width is None:
             return {}
         indices = sorted({index for condition in plan.ranking for index in wanted[condition.attribute]})
         return {index: own[index] if index in own else self.prototypes.class_vector(index) for index in indices}

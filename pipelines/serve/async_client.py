@@ -6,6 +6,7 @@ async with AsyncClient("127.0.0.1:50051") as client:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from types import TracebackType
@@ -34,7 +35,7 @@ class AsyncClient:
 
     Args:
         target: ``host:port``.
-        timeout: seconds that a call may take, with its retries.
+        timeout: seconds that a call may take, with its retries; of a batch, each answer, from when it is waited for.
         credentials: for a server with TLS or tokens.
 
     Raises:
@@ -72,13 +73,20 @@ class AsyncClient:
             request = replace(request, page_token=result.next_page_token)
 
     async def batch(self, requests: Iterable[SearchRequest]) -> AsyncIterator[SearchResult | ServiceError]:
-        """An answer to each of many requests, in their order. Raises `ServiceError` if the whole batch failed."""
+        """An answer to each of many requests, in their order.
+
+        Raises:
+            ServiceError: the whole batch failed, or an answer did not come in time.
+        """
         messages = (search_pb2.BatchSearchRequest(search=write_request(request)) for request in requests)
+        answers = self._stubs["BatchSearch"](messages)
         try:
-            async for message in self._stubs["BatchSearch"](messages):
+            while (message := await asyncio.wait_for(answers.read(), self.timeout)) is not grpc.aio.EOF:
                 yield read_batch_response(message)
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+        except TimeoutError as error:
+            raise calls.too_late(self.timeout) from error
 
     async def explain(
         self, request: SearchRequest, item_id: str = "", *, overlays: bool = False

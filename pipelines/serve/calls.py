@@ -17,7 +17,7 @@ import torch
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import DuetError
+from pipelines.errors import ConflictError, DuetError
 
 from .errors import OverloadError, StoppedError, to_status
 
@@ -102,11 +102,12 @@ class Calls:
 def status_of(error: Exception, method: str) -> status_pb2.Status:
     """The status of what a method raised.
 
-    What is the server's fault is logged: a `DuetError` by its text, which may not reach the client, anything else with
-    its traceback.
+    What is not the client's fault is logged: a `DuetError` by its text, which may not reach the client, anything else
+    with its traceback.
     """
     status = to_status(error)
-    if status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0]):
+    ours = status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0])
+    if ours or isinstance(error, ConflictError):
         expected = isinstance(error, DuetError)
         log.error("%s failed: %s", method, error, exc_info=None if expected else error)
     return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterable
 from typing import Any
@@ -17,6 +16,7 @@ from pipelines.search.planner import page_size, read_item_id
 
 from .calls import Calls, answered
 from .catalog_messages import write_item, write_limits, write_snapshot, write_taxonomy
+from .changes import Changes
 from .engines import Engines
 from .filter_messages import read_filter
 from .messages import read_item_name, read_snapshot_name, snapshot_name
@@ -25,17 +25,17 @@ from .upsert_stream import read_stream
 from .writer import Writer
 
 PUBLISHED = "published"
-_STREAMS = 2  # of items that are read or done at once; what the others send waits at their ends
 _LISTING = "snapshots"  # stands in a page token where a search has its request's digest
 
 
 class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
     """``duet.v1.CatalogService``."""
 
-    def __init__(self, engines: Engines, calls: Calls, writes: Calls, pictures: Pictures, writer: Writer) -> None:
-        self._engines, self._calls, self._writes = engines, calls, writes
+    def __init__(
+        self, engines: Engines, calls: Calls, writes: Calls, changes: Changes, pictures: Pictures, writer: Writer
+    ) -> None:
+        self._engines, self._calls, self._writes, self._changes = engines, calls, writes, changes
         self._pictures, self._writer = pictures, writer
-        self._streams = asyncio.Semaphore(_STREAMS)
 
     @answered
     async def GetTaxonomy(
@@ -118,8 +118,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         self, requests: AsyncIterable[catalog_pb2.UpsertItemsRequest], context: Any
     ) -> catalog_pb2.UpsertItemsResponse:
         """Put the items of a stream in, all together."""
-        async with self._streams:
-            given = await read_stream(requests, self._engines.of().scope, self._engines.limits, self._pictures)
+        async with self._changes.stream(requests) as coming:
+            given = await read_stream(coming, self._engines.of().scope, self._engines.limits, self._pictures)
             return await self._writes.run(context, lambda _: self._writer.upsert(given.items, given.request))
 
     @answered
@@ -133,7 +133,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         ids = [read_item_id(text, limits, f"item_ids[{n}]") for n, text in enumerate(request.item_ids)]
         if not ids:
             raise RequestError("ITEMS_REQUIRED", "no items are named", "item_ids")
-        return await self._writes.run(context, lambda _: self._writer.delete(sorted(set(ids)), asks))
+        with self._changes.admitted():
+            return await self._writes.run(context, lambda _: self._writer.delete(sorted(set(ids)), asks))
 
     @answered
     async def PublishSnapshot(
@@ -142,7 +143,8 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         """Serve an earlier snapshot again, or publish what is committed."""
         snapshot_id = read_snapshot_name(request.snapshot, "snapshot")
         asks = _read_request(request, self._engines.limits)
-        return await self._writes.run(context, lambda _: self._writer.publish(snapshot_id, asks))
+        with self._changes.admitted():
+            return await self._writes.run(context, lambda _: self._writer.publish(snapshot_id, asks))
 
     @answered
     async def GetLimits(self, request: catalog_pb2.GetLimitsRequest, context: Any) -> catalog_pb2.GetLimitsResponse:

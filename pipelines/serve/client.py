@@ -9,6 +9,9 @@ with Client("127.0.0.1:50051") as client:
 
 from __future__ import annotations
 
+import math
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import TracebackType
@@ -37,7 +40,7 @@ class Client:
 
     Args:
         target: ``host:port``.
-        timeout: seconds that a call may take, with its retries.
+        timeout: seconds that a call may take, with its retries; of a batch, each answer, from when it is waited for.
         credentials: for a server with TLS or tokens: ``Credentials.read(ca=…, token_file=…)``.
 
     Raises:
@@ -78,14 +81,12 @@ class Client:
         """An answer to each of many requests, in their order; requests are taken as answers come.
 
         Raises:
-            ServiceError: the whole batch failed. What one request failed by is yielded in its place.
+            ServiceError: the whole batch failed, or an answer did not come in time. What one request failed by is
+                yielded in its place.
         """
         messages = (search_pb2.BatchSearchRequest(search=write_request(request)) for request in requests)
-        try:
-            for message in self._stubs["BatchSearch"](messages):
-                yield read_batch_response(message)
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+        for message in _in_time(self._stubs["BatchSearch"](messages), self.timeout):
+            yield read_batch_response(message)
 
     def explain(
         self, request: SearchRequest, item_id: str = "", *, overlays: bool = False
@@ -149,3 +150,35 @@ class Client:
             return call.read(self._stubs[call.method](request, timeout=self.timeout))
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+
+
+def _in_time(answers: Any, seconds: float) -> Iterator[search_pb2.BatchSearchResponse]:
+    """The answers of a batch, each within some seconds: gRPC knows no deadline but that of a call as a whole.
+
+    Raises:
+        ServiceError: one did not come in time, or the batch failed.
+    """
+    since = math.inf  # when the answer that is waited for was asked for
+    ended, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(seconds / 10):
+            if time.monotonic() - since > seconds:
+                late.set()
+                answers.cancel()
+                return
+
+    threading.Thread(target=watch, name="duet-batch", daemon=True).start()
+    try:
+        while True:
+            since = time.monotonic()
+            answer = next(answers, None)
+            since = math.inf
+            if answer is None:
+                return
+            yield answer
+    except grpc.RpcError as error:
+        raise calls.too_late(seconds) if late.is_set() else from_rpc_error(error) from error
+    finally:
+        ended.set()
+        answers.cancel()  # of a batch that is left before its end

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import grpc
+
 from model.taxonomy import Taxonomy
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
 from pipelines.search.filters import Filter
@@ -18,6 +20,7 @@ from pipelines.search.request import SearchRequest
 from pipelines.search.result import Item, SearchResult
 
 from .catalog_messages import read_item, read_limits, read_taxonomy
+from .errors import ServiceError
 from .filter_messages import write_filter
 from .messages import item_name, read_snapshot_name, snapshot_name
 from .search_messages import read_result, write_request
@@ -39,7 +42,12 @@ _RETRY = {
         }
     ]
 }
-OPTIONS = [("grpc.service_config", json.dumps(_RETRY)), ("grpc.max_receive_message_length", -1)]  # of a channel
+OPTIONS = [  # of a channel
+    ("grpc.service_config", json.dumps(_RETRY)),
+    ("grpc.max_receive_message_length", -1),
+    # What is kept of a call to be asked again; by default 256 KiB, and a call with more, a photo, is asked once only.
+    ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
+]
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,11 @@ def limits() -> Call[Limits]:
 def published() -> Call[str]:
     """Id of the published snapshot."""
     return Call("GetSnapshot", catalog_pb2.GetSnapshotRequest(name=snapshot_name("published")), _snapshot_id)
+
+
+def too_late(seconds: float) -> ServiceError:
+    """An answer of a batch did not come in time."""
+    return ServiceError(grpc.StatusCode.DEADLINE_EXCEEDED, f"DEADLINE_EXCEEDED: no answer within {seconds:g} s")
 
 
 def _name(snapshot: str) -> str:

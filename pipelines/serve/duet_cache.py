@@ -86,7 +86,7 @@ class CachingEncoder:
         self._encoder, self._cache, self._model, self._observer = encoder, cache, model, observer or Observer()
 
     def encode(self, image: bytes, classes: Sequence[int]) -> QueryDuet:
-        """See `EncoderPort.encode`. Raises `ModelError` for a duet that is not finite, which is not kept."""
+        """See `EncoderPort.encode`. Raises `ModelError` for a duet that is not finite or zero, which is not kept."""
         key = self._model, hashlib.sha256(image).digest(), tuple(sorted(set(classes)))
         duet, known = self._cache.get(key, lambda: self._encode(image, classes))
         self._observer.picture_encoded(known)

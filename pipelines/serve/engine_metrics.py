@@ -16,6 +16,7 @@ from .recall import RecallSampler
 
 if TYPE_CHECKING:
     from .calls import Calls
+    from .changes import Changes
     from .engines import Engines
 
 _PICTURES = (1, 2, 4, 8, 16, 32, 64)
@@ -116,10 +117,10 @@ class EngineMetrics(Observer):
 
 
 class ServerState(Collector):
-    """What is looked up when Prometheus asks: the queue, the snapshot, the memory of embeddings."""
+    """What is looked up when Prometheus asks: the queues, the snapshot, the memory of embeddings."""
 
-    def __init__(self, engines: Engines, calls: Calls) -> None:
-        self._engines, self._calls = engines, calls
+    def __init__(self, engines: Engines, calls: Calls, changes: Changes) -> None:
+        self._engines, self._calls, self._changes = engines, calls, changes
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges, as they are now; those of a snapshot only while one is served."""
@@ -134,11 +135,19 @@ class ServerState(Collector):
         yield gauge(
             "duet_requests_limit", "Running and waiting requests beyond which more are refused.", self._calls.room
         )
+        yield from of_changes(self._changes)
         yield gauge("duet_cache_bytes", "Memory that embeddings take.", self._engines.cache.used_bytes)
         yield gauge("duet_cache_limit_bytes", "Memory that embeddings may take.", self._engines.cache.limit_bytes)
         yield gauge("duet_query_cache_bytes", "Memory that duets of pictures take.", self._engines.duets.used_bytes)
         limit = self._engines.duets.limit_bytes
         yield gauge("duet_query_cache_limit_bytes", "Memory that duets of pictures may take.", limit)
+
+
+def of_changes(changes: Changes) -> Iterator[GaugeMetricFamily]:
+    """The queue of what changes the catalogue."""
+    text = "Upserts, deletions and publications that are read, wait or are made."
+    yield gauge("duet_changes_under_way", text, changes.under_way)
+    yield gauge("duet_changes_limit", "Changes under way beyond which more are refused.", changes.room)
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

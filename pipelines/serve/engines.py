@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from .errors import NotReadyError
 from .observed_engine import ObservedEngine
 from .observing import Observer
 from .settings import ServeSettings
+
+log = logging.getLogger("duet.serve")
 
 _KEPT = 3  # engines: the published snapshot's and two that were published before, or asked for
 
@@ -61,6 +64,7 @@ class Engines:
         self._opening = threading.Lock()  # one snapshot is opened at a time
         self._published: Engine | None = None
         self._snapshot: Snapshot | None = None  # that of `_published`
+        self._next: Snapshot | None = None  # to be published once it is warm
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._models: dict[str, _Model] = {}
         self._closed = False  # guarded by `_opening`
@@ -82,6 +86,8 @@ class Engines:
             self._published is not None and self._published.scope.snapshot_id == snapshot.snapshot_id
         ):
             return False
+        with self._lock:
+            self._next = snapshot
         engine = self._open(snapshot)
         engine.warm(self._published)
         with self._lock:
@@ -122,7 +128,8 @@ class Engines:
         try:
             return self._open(snapshot)
         except (StoreError, CheckpointError) as error:
-            message = f"snapshot {snapshot_id} cannot be read any more: {error}"
+            log.warning("snapshot %s cannot be read any more: %s", snapshot_id, error)
+            message = f"snapshot {snapshot_id} cannot be read any more"
             raise RequestError("SNAPSHOT_EXPIRED", message, "snapshot") from error
 
     def for_request(self, request: SearchRequest) -> Engine:
@@ -166,9 +173,9 @@ class Engines:
             )
             with self._lock:
                 self._engines[snapshot.snapshot_id] = engine
+                needed = {one.snapshot_id for one in (self._snapshot, self._next) if one is not None}
                 while len(self._engines) > _KEPT:
-                    oldest = next(name for name, kept in self._engines.items() if kept is not self._published)
-                    del self._engines[oldest]
+                    del self._engines[next(name for name in self._engines if name not in needed)]
                 used = {kept.checkpoint.digest for kept in self._engines.values()}
             for digest in self._models.keys() - used:
                 self._models.pop(digest).encoder.close()

@@ -9,7 +9,16 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import BusyError, DuetError, GateError, ImageError, ModelError, RequestError, StoreError
+from pipelines.errors import (
+    BusyError,
+    ConflictError,
+    DuetError,
+    GateError,
+    ImageError,
+    ModelError,
+    RequestError,
+    StoreError,
+)
 
 DOMAIN = "duet"
 
@@ -60,7 +69,11 @@ class ServiceError(DuetError):
 
 
 def to_status(error: Exception) -> status_pb2.Status:
-    """The status of an error; of one that we did not foresee the client learns nothing but that there was one."""
+    """The status of an error.
+
+    Of one that we did not foresee the client learns nothing but that there was one; and of none where the index or
+    anything else of the server's lies.
+    """
     match error:
         case RequestError(reason=reason, field=field):
             return _status(CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT), reason, str(error), field)
@@ -68,10 +81,14 @@ def to_status(error: Exception) -> status_pb2.Status:
             return _status(grpc.StatusCode.INVALID_ARGUMENT, f"IMAGE_{code}", str(error), "image")
         case BusyError():
             return _status(grpc.StatusCode.UNAVAILABLE, "INDEX_BUSY", "another process writes the index; retry later")
-        case GateError():
-            return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", str(error))
+        case ConflictError():
+            message = "another process changed the index meanwhile, and this may be done or not; send it again"
+            return _status(grpc.StatusCode.ABORTED, "INDEX_CONFLICT", message)
+        case GateError(why=why):
+            message = f"nothing is published, and what was published stands: {why}"
+            return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", message)
         case StoreError():
-            return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", str(error))
+            return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", "the index is damaged; the log says how")
         case ModelError():
             return _status(grpc.StatusCode.INTERNAL, "MODEL_FAILED", str(error))
         case OverloadError():

@@ -16,6 +16,7 @@ from pipelines.search.limits import Limits
 
 from .calls import Calls
 from .catalog_servicer import CatalogServicer
+from .changes import Changes
 from .engine_metrics import ServerState
 from .engines import Engines
 from .observing import Observer
@@ -48,10 +49,11 @@ class InProcess:
         self.engines = Engines(index, settings, limits, observer)
         self.calls = Calls(settings.threads, settings.waiting)
         self._writes = Calls(1, settings.waiting)  # a thread of their own: they wait for each other, searches do not
+        self._changes = Changes(self._writes.room, limits.idle_seconds)
         pictures = Pictures(settings.roots, limits)
         self.search = SearchServicer(self.engines, self.calls, pictures)
         writer = Writer(self.engines, settings)
-        self.catalog = CatalogServicer(self.engines, self.calls, self._writes, pictures, writer)
+        self.catalog = CatalogServicer(self.engines, self.calls, self._writes, self._changes, pictures, writer)
 
     @property
     def ready(self) -> bool:
@@ -65,9 +67,10 @@ class InProcess:
 
     async def follow(self, became_ready: Callable[[], Awaitable[None]]) -> None:
         """See `Backend`. Loads what is published, and whatever is published later."""
+        followed = None
         while True:
             try:
-                changed = await asyncio.to_thread(self.engines.refresh)
+                await asyncio.to_thread(self.engines.refresh)
             except DuetError as error:
                 if not self.engines.ready:
                     raise
@@ -76,16 +79,16 @@ class InProcess:
             except Exception:  # boundary: storage may fail in any way, and come back
                 self._observer.snapshot_failed()
                 log.exception("looking for a new snapshot failed")
-            else:
-                if changed:
-                    await became_ready()
-                    snapshot_id = self.engines.of().scope.snapshot_id
-                    log.info("serving snapshot %s of %s", snapshot_id, self.engines.index.uri)
+            served = self.engines.published
+            if served is not None and served is not followed:  # whoever loaded it: a change does so, too
+                followed = served
+                await became_ready()
+                log.info("serving snapshot %s of %s", served.snapshot_id, self.engines.index.uri)
             await asyncio.sleep(self._settings.poll_seconds)
 
     def state(self) -> Collector:
         """See `Backend`."""
-        return ServerState(self.engines, self.calls)
+        return ServerState(self.engines, self.calls, self._changes)
 
     def close(self) -> None:
         """See `Backend`."""

@@ -42,13 +42,24 @@ class Pictures:
         try:
             return ask()
         except ImageError as error:
-            code = error.code
+            raise refusal(error.code, str(error), field) from None
         except (OSError, ValueError):
-            code = "NOT_FOUND"
-        if code == "OUTSIDE_ROOTS":
-            message = "only pictures below the folders that the server was started with (--roots) are read"
-            raise RequestError("URI_OUTSIDE_ROOTS", message, field)
-        if code == "TOO_LARGE":
-            message = "the picture at that location has more bytes than GetLimits allows"
-            raise RequestError("IMAGE_TOO_LARGE", message, field)
-        raise RequestError("IMAGE_NOT_FOUND", "there is no picture at that location", field)
+            raise refusal("NOT_FOUND", "", field) from None
+
+
+def refusal(code: str, message: str, field: str = "") -> RequestError:
+    """What a client is told of a picture that cannot be used.
+
+    Args:
+        code: of the `ImageError`.
+        message: its text; where that is about a file it has paths of the server, and another one takes its place.
+        field: path of the picture in the request.
+    """
+    if code == "OUTSIDE_ROOTS":
+        text = "only pictures below the folders that the server was started with (--roots) are read"
+        return RequestError("URI_OUTSIDE_ROOTS", text, field)
+    if code == "TOO_LARGE":
+        return RequestError("IMAGE_TOO_LARGE", "the picture has more bytes than GetLimits allows", field)
+    if code == "NOT_FOUND":
+        return RequestError("IMAGE_NOT_FOUND", "there is no picture at that location", field)
+    return RequestError(f"IMAGE_{code}", message, field)

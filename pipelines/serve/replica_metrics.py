@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from prometheus_client import Metric, ProcessCollector
 from prometheus_client.registry import Collector
 
-from .engine_metrics import gauge
+from .changes import Changes
+from .engine_metrics import gauge, of_changes
 
-QUEUE = ("duet_requests_waiting", "duet_requests_limit")  # requests wait at the listener, not at replicas
+# Requests wait at the listener, not at replicas.
+QUEUE = ("duet_requests_waiting", "duet_requests_limit", "duet_changes_under_way", "duet_changes_limit")
 
 
 @dataclass(frozen=True)
@@ -32,19 +34,21 @@ class Counted:
         return round(sum(sample.value for family in families for sample in family.samples))
 
 
-def of_the_listener(ready: bool, waiting: int, limit: int) -> Counted:
+def of_the_listener(ready: bool, waiting: int, limit: int, changes: Changes) -> Counted:
     """What the process that listens knows by itself.
 
     Args:
         ready: whether there are replicas to ask; then they say that they serve.
         waiting: requests that no replica works on.
         limit: requests beyond which more are refused.
+        changes: that are under way.
     """
     families: list[Metric] = list(ProcessCollector(registry=None).collect())
     if not ready:
         families.append(gauge("duet_serving", "1 when a snapshot and its encoder are loaded.", 0))
     families.append(gauge(QUEUE[0], "Requests that wait for a thread.", max(0, waiting)))
     families.append(gauge(QUEUE[1], "Running and waiting requests beyond which more are refused.", limit))
+    families += of_changes(changes)
     return Counted("", families)
 
 

@@ -32,6 +32,7 @@ from pipelines.index.store import Index
 from pipelines.search.limits import Limits
 
 from .calls import status_of
+from .changes import Changes
 from .engines import checkpoint_of
 from .errors import NotReadyError, OverloadError, ReplicaLostError
 from .forwarding import add_forwarding
@@ -72,6 +73,7 @@ class Replicas:
         self._deployed: dict[str, float] = {}  # when, by application
         self._deploying, self._closed = threading.Lock(), False
         self._under_way = 0  # calls that change nothing
+        self._changes = Changes(1 + settings.waiting, limits.idle_seconds)
 
     @property
     def ready(self) -> bool:
@@ -80,7 +82,7 @@ class Replicas:
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """See `Backend`."""
-        add_forwarding(server, self.ask, self._limits, lambda: self._ready)
+        add_forwarding(server, self.ask, self._limits, self._changes, lambda: self._ready)
 
     async def follow(self, became_ready: Callable[[], Awaitable[None]]) -> None:
         """See `Backend`. The replicas follow the index; here it is seen to that they are there."""
@@ -164,7 +166,7 @@ class Replicas:
         readers = found[Scope.READ]
         waiting = self._under_way - sum(one.running for one in readers)
         limit = len(readers) * self._settings.threads + self._settings.waiting
-        return [of_the_listener(self._ready, waiting, limit), *itertools.chain(*found.values())]
+        return [of_the_listener(self._ready, waiting, limit, self._changes), *itertools.chain(*found.values())]
 
     def _deploy(self) -> None:
         with self._deploying:

@@ -59,6 +59,7 @@ def read_request(message: search_pb2.SearchRequest, limits: Limits, pictures: Pi
     image = pictures.read(message.image_uri, "image_uri") if query == "image_uri" else None
     return SearchRequest(
         image=message.image if query == "image" else image,
+        image_uri=message.image_uri if query == "image_uri" else None,
         item_id=message.item_id if query == "item_id" else None,
         attributes=tuple(
             AttributeCondition(

@@ -61,7 +61,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 engine = self._engines.for_request(asked)
             except RequestError as error:
                 raise error.below("search") from None
-            message = write_explanation(engine.explain(asked, request.item_id))
+            message = write_explanation(engine.explain(asked, request.item_id, before_stage))
             if asked.image is not None and not asked.validate_only:
                 before_stage("attention")
                 checkpoint = engine.checkpoint

@@ -72,11 +72,11 @@ class Server:
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         # Made here: it belongs to the running event loop.
         server = self._server = grpc.aio.server(
-            # What is refused to strangers is counted, too; and who reads requests is given none that cannot be read.
+            # What is refused to strangers is counted, too; and what cannot be read is refused within, so it is audited.
             interceptors=[
                 ObservingInterceptor(self._operations.observer, SERVICES),
-                RefuseUnreadable(),
                 access(self._settings),
+                RefuseUnreadable(),
             ],
             options=[
                 ("grpc.max_receive_message_length", self._limits.image_bytes + _MESSAGE_MARGIN),

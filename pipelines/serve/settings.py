@@ -40,7 +40,8 @@ class ServeSettings(Settings):
     threads: int = Field(16, ge=1, le=256)
     """Requests at once; each brings at most one picture, so fewer threads than --batch never fill a batch."""
     waiting: int = Field(64, ge=0)
-    """Requests that may wait for a thread; more are refused with RESOURCE_EXHAUSTED."""
+    """Requests that may wait for a thread, and changes that may wait for each other; more are refused with
+    RESOURCE_EXHAUSTED."""
     cache_bytes: int = Field(2 * 1024**3, ge=0)
     """Memory for embeddings; tables that do not fit are read from the index at each search."""
     query_cache_bytes: int = Field(64 * 1024**2, ge=0)

@@ -47,10 +47,10 @@ async def read_stream(
         path = f"[{len(items)}]"
         if len(items) == limits.changed_items:
             raise RequestError("TOO_MANY", f"a stream has at most {limits.changed_items} items", f"{path}.item")
-        taken += len(request.item.image)
+        taken += request.ByteSize()
         if taken > limits.changed_bytes:
-            message = f"the pictures of the stream have more than {limits.changed_bytes:,} bytes together"
-            raise RequestError("TOO_MANY_BYTES", message, f"{path}.item.image")
+            message = f"a stream has at most {limits.changed_bytes:,} bytes"
+            raise RequestError("TOO_MANY_BYTES", message, f"{path}.item")
         try:  # in a thread: it may look for a picture's file, on whatever storage
             item = await asyncio.to_thread(read_upsert, request.item, scope, limits, pictures)
         except RequestError as error:

@@ -11,7 +11,7 @@ from pipelines.search.plan import Scope
 from pipelines.search.planner import lookup, read_item_id
 
 from .messages import read_value, snapshot_name
-from .pictures import Pictures
+from .pictures import Pictures, refusal
 from .upsert import UpsertedItem
 
 
@@ -31,6 +31,8 @@ def read_upsert(message: catalog_pb2.UpsertItem, scope: Scope, limits: Limits, p
             known = ", ".join(scope.metadata) or "none"
             raise RequestError("UNKNOWN_COLUMN", f"the catalogue has no column {column!r}; it has: {known}", path)
         metadata[column] = read_value(value, path)
+        if len(value.string_value) > limits.text_length:
+            raise RequestError("TEXT_TOO_LONG", f"text has at most {limits.text_length} characters", path)
     check_count(len(message.labels), len(scope.taxonomy.attributes), "item.labels")
     labels: dict[str, tuple[str, ...]] = {}
     for n, label in enumerate(message.labels):
@@ -63,8 +65,9 @@ def write_upserted(
         changed_count=sum(counts.get(name, 0) for name in ("new", "changed", "relabelled")),
         unchanged_count=counts.get("unchanged", 0),
         refused_items=[
-            catalog_pb2.RefusedItem(item_id=one["item_id"], reason=f"IMAGE_{one['code']}", message=one["message"])
+            catalog_pb2.RefusedItem(item_id=one["item_id"], reason=fault.reason, message=str(fault))
             for one in letters
+            for fault in [refusal(one["code"], one["message"])]
         ],
     )
 

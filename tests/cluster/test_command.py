@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -68,6 +69,51 @@ def test_user_error_of_a_ray_worker_comes_without_its_traceback(
 
     assert status(lambda: ray.get(work.remote())) == 2
     assert capsys.readouterr().err == "duet try: row 3: item_id is empty\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "[Errno 28] No space left on device: '/a/b'"),
+        (
+            OSError("LanceError(IO): out of reach: s3://a/b, /root/.cargo/registry/x.rs:12:3\nCaused by: more"),
+            "LanceError(IO): out of reach: s3://a/b",
+        ),
+    ],
+    ids=["system", "store"],
+)
+def test_a_file_or_store_that_fails_is_one_line_and_status_2(
+    error: OSError, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(raises(error)) == 2
+    assert capsys.readouterr().err == f"duet try: cannot be read or written: {told}\n"
+
+
+def test_notes_of_it_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    error = OSError("out of reach")
+    error.add_note("the index a was being written")
+    assert status(raises(error)) == 2
+    told = "cannot be read or written: out of reach; the index a was being written"
+    assert capsys.readouterr().err == f"duet try: {told}\n"
+
+
+def test_so_is_one_that_fails_a_ray_worker(ray_session: None, capsys: pytest.CaptureFixture[str]) -> None:
+    import ray
+
+    @ray.remote(num_cpus=0.5, max_retries=0)
+    def work() -> None:
+        with open("/proc/self/mem/x"):
+            pass
+
+    assert status(lambda: ray.get(work.remote()) or 0) == 2
+    told = "[Errno 20] Not a directory: '/proc/self/mem/x'"
+    assert capsys.readouterr().err == f"duet try: cannot be read or written: {told}\n"
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError(), TimeoutError("of a thread")], ids=["process", "thread"])
+def test_processes_and_threads_are_our_own_fault(error: OSError) -> None:
+    with pytest.raises(type(error)):
+        run(raises(error))
 
 
 def test_own_fault_keeps_its_traceback() -> None:

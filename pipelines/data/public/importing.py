@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import pyarrow as pa
 
 from model.errors import ImageError
 from pipelines.data.columns import LABELS, PICTURE
+from pipelines.data.ids import id_fault
 from pipelines.data.locations import find_image, read_image
-from pipelines.data.manifest import ID_LIMIT
 from pipelines.data.progress import progress
 from pipelines.data.schemas import RESERVED, normal_name
 from pipelines.errors import ManifestError
@@ -30,7 +29,6 @@ _NO_PICTURE = "no such picture"
 _OUTSIDE = "picture cannot be read: OUTSIDE_ROOTS"
 _NOT_LOOKED_FOR = "picture cannot be looked for"
 _BAD_ID = "location that cannot be an item_id"
-_IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters, halves of characters
 _TWICE = "item occurs more than once; the first one is kept"
 _NO_ROLE = "query or candidate whose item was left out"
 _NO_TRIPLET = "triplet with an item that was left out"
@@ -95,7 +93,7 @@ def _items(out: Path, reading: Reading, settings: ImportSettings, journal: Journ
         for item in reading.items:
             advance()
             item_id = normal_name(item.item_id)
-            if item_id in written or _IMPOSSIBLE.search(item_id) or len(item_id) > ID_LIMIT:
+            if item_id in written or id_fault(item_id):
                 journal.skip(_TWICE if item_id in written else _BAD_ID, f"{item.place}, item {item_id!r}")
                 continue
             picture = _picture(reading.root, item, settings, journal)

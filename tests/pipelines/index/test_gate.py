@@ -16,8 +16,8 @@ from pipelines.index.gate import GateSettings
 from pipelines.index.naming import GLOBAL, ITEMS, attribute_table, class_table
 from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.receipt import Receipt
-from pipelines.index.upkeep import UpkeepSettings
-from pipelines.index.vector_index import VectorIndexSettings
+from pipelines.index.upkeep import UpkeepSettings, maintain
+from pipelines.index.vector_index import VectorIndexSettings, nearest
 
 from .support import TAXONOMY, Item, receipt, rows
 
@@ -76,7 +76,7 @@ def test_an_item_without_its_row(published: Committer, table: str) -> None:
 
 def test_too_many_items_gone(published: Committer) -> None:
     published.commit([receipt(published, deletes=list(SOME)[:25])])
-    refused(published, r"of 40 published items 15 are left, and --gate.max-loss is 0.5")
+    refused(published, r"of 40 served items 15 are left, and --gate.max-loss is 0.5")
     assert publish(published, settings=PublishSettings(gate=GateSettings(max_loss=0.7))).checks["loss"] == 25 / 40
 
 
@@ -103,16 +103,52 @@ def test_embeddings_that_are_all_the_same(committer: Committer) -> None:
     refused(committer, rf"embeddings of table {ATTRIBUTE} are nearly all the same", sample=20)
 
 
+def bad_nearest(dataset: lance.LanceDataset, query: np.ndarray, count: int) -> pa.Table:
+    """What an index finds that knows nothing of what is near."""
+    return nearest(dataset, query, 300, exact=True).slice(200)
+
+
+INDEXED = PublishSettings(upkeep=UpkeepSettings(vector=VectorIndexSettings(rows=256)))
+BAD_INDEX = r"the vector index of table attribute-.* finds 0.0% of the 10 nearest"
+
+
 def test_an_index_that_does_not_find_the_nearest(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
     committer.commit([receipt(committer, upserts={f"i{n}": Item(n) for n in range(300)})])
-    settings = PublishSettings(upkeep=UpkeepSettings(vector=VectorIndexSettings(rows=256)))
-    good = gate_module.nearest
-
-    def bad(dataset: lance.LanceDataset, query: np.ndarray, count: int) -> pa.Table:
-        return good(dataset, query, 300, exact=True).slice(200)
-
     with monkeypatch.context() as patch:
-        patch.setattr(gate_module, "nearest", bad)
-        with pytest.raises(StoreError, match=r"the vector index of table attribute-.* finds 0.0% of the 10 nearest"):
-            publish(committer, settings=settings)
-    assert publish(committer, settings=settings).checks["recall"] >= 0.95
+        patch.setattr(gate_module, "nearest", bad_nearest)
+        with pytest.raises(StoreError, match=BAD_INDEX):
+            publish(committer, settings=INDEXED)
+    assert publish(committer, settings=INDEXED).checks["recall"] >= 0.95
+
+
+def test_a_bad_index_is_refused_however_often(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def again() -> Committer:
+        return Committer(committer.index, committer.generation, committer.lease)
+
+    committer.commit([receipt(committer, upserts={f"i{n}": Item(n) for n in range(250)})])
+    publish(committer, settings=INDEXED)
+    second = again()
+    second.commit([receipt(second, upserts={f"i{n}": Item(n) for n in range(250, 300)})])
+    with monkeypatch.context() as patch:
+        patch.setattr(gate_module, "nearest", bad_nearest)
+        for retried in (lambda: second, lambda: second, again):  # the first builds it, all others find it there
+            with pytest.raises(StoreError, match=BAD_INDEX):
+                publish(retried(), settings=INDEXED)
+    assert publish(again(), settings=INDEXED).checks["recall"] >= 0.95
+
+
+def test_an_index_of_a_run_that_was_killed_before_the_gate(
+    committer: Committer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committer.commit([receipt(committer, upserts={f"i{n}": Item(n) for n in range(300)})])
+    publish(committer)
+    maintain(committer, INDEXED.upkeep)  # and no more; nothing was committed, and it has an index now
+    monkeypatch.setattr(gate_module, "nearest", bad_nearest)
+    with pytest.raises(StoreError, match=BAD_INDEX):
+        publish(Committer(committer.index, committer.generation, committer.lease), settings=INDEXED)
+
+
+def test_too_many_items_come(published: Committer) -> None:
+    published.commit([receipt(published, upserts={f"more {n}": Item(n % 8) for n in range(50)})])
+    refused(published, r"90 items would take the place of 40, and --gate.max-growth is 2", max_growth=2)
+    assert publish(published, settings=PublishSettings(gate=GateSettings(max_growth=2.25))).items == 90

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import lance
 import pyarrow as pa
@@ -16,6 +18,8 @@ from pipelines.index import lease as lease_module
 from pipelines.index.lease import Lease
 from pipelines.index.store import Index
 
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+NAMESPACE = Path("/proc/self/ns/pid").stat().st_ino
 HOLDER = """
 import sys, time
 from pipelines.index.lease import Lease
@@ -30,6 +34,13 @@ def hold(uri: str) -> subprocess.Popen[str]:
     process = subprocess.Popen([sys.executable, "-c", HOLDER, uri], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
 
 
 def rewrite(index: Index, **values: object) -> None:
@@ -47,10 +58,7 @@ def test_a_second_writer_is_told_who_writes_and_takes_over_when_it_is_killed(ind
         with pytest.raises(StoreError, match=f"process {other.pid} on .*wait until it has finished"), Lease(index.uri):
             pass
     finally:
-        other.kill()
-        other.wait()
-        assert other.stdout is not None
-        other.stdout.close()
+        kill(other)
     with Lease(index.uri) as lease:
         lease.check()
         assert lease.predecessor == "killed"
@@ -62,6 +70,54 @@ def test_it_is_given_back(index: Index) -> None:
     with Lease(index.uri) as lease:
         lease.check()
     assert first.predecessor == lease.predecessor == "gone"
+
+
+@pytest.mark.parametrize("error", [OSError("the disk is full"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_files_of_a_run_that_ended_by_an_error_are_remembered_until_they_are_removed(
+    index: Index, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), Lease(index.uri):
+        raise error
+    for _ in range(2):  # the first of which is no ingestion
+        with Lease(index.uri) as lease:
+            assert lease.predecessor == "killed"
+    with Lease(index.uri) as lease:
+        lease.forget_orphans()
+    with Lease(index.uri) as lease:
+        assert lease.predecessor == "gone"
+
+
+def test_files_of_a_killed_run_are_remembered_by_others(index: Index) -> None:
+    other = hold(index.uri)
+    kill(other)
+    for _ in range(2):
+        with Lease(index.uri) as lease:
+            assert lease.predecessor == "killed"
+
+
+def test_nothing_is_removed_while_one_that_fell_silent_may_wake_up(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever comes after it: it may be about to add an index to a table."""
+    monkeypatch.setattr(lease_module, "EXPIRY", timedelta(seconds=0.5))
+    with Lease(index.uri):
+        pass
+
+    def fall_silent() -> None:
+        rewrite(index, token="x", host="elsewhere", pid=1)
+        lease = Lease(index.uri)
+        with pytest.raises(InterruptedError), lease:
+            raise InterruptedError
+        assert lease.predecessor == "silent"
+
+    fall_silent()
+    kill(hold(index.uri))
+    with Lease(index.uri) as lease:
+        assert lease.predecessor == "gone"
+    monkeypatch.setattr(lease_module, "_GRACE", timedelta(0))
+    fall_silent()
+    with Lease(index.uri) as lease:
+        assert lease.predecessor == "killed"
 
 
 def test_one_process_cannot_hold_it_twice(index: Index) -> None:
@@ -97,6 +153,23 @@ def test_a_holder_on_another_host_that_is_silent_is_taken_over(index: Index, mon
         assert lease.predecessor == "silent"
 
 
+@pytest.mark.parametrize(
+    "identity", [f" {BOOT}/1", f" before/{NAMESPACE}", ""], ids=["container", "restart", "older-version"]
+)
+def test_numbers_of_processes_mean_others_in_another_container_and_before_a_restart(
+    index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, identity: str
+) -> None:
+    """Though the machine has the same name, and no such process, the holder may live."""
+    assert lease_module._host() == f"{socket.gethostname()} {BOOT}/{NAMESPACE}"
+    monkeypatch.setattr(lease_module, "EXPIRY", timedelta(seconds=0.5))
+    with Lease(index.uri):
+        pass
+    rewrite(index, token="x", host=f"{socket.gethostname()}{identity}", pid=2**30)
+    with Lease(index.uri) as lease:
+        assert lease.predecessor == "silent"
+    assert f"is held by process {2**30} on {socket.gethostname()}; watching" in caplog.text
+
+
 def test_a_lease_that_is_given_back_while_it_is_watched_is_free(index: Index) -> None:
     with Lease(index.uri):
         pass
@@ -122,10 +195,7 @@ def test_one_that_runs_and_does_not_beat_may_wake_up(index: Index) -> None:
         with Lease(index.uri) as lease:
             assert lease.predecessor == "silent"
     finally:
-        other.kill()
-        other.wait()
-        assert other.stdout is not None
-        other.stdout.close()
+        kill(other)
 
 
 def test_of_two_rows_the_last_to_beat_counts(index: Index) -> None:

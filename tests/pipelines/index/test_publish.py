@@ -15,6 +15,7 @@ from pipelines.errors import StoreError
 from pipelines.index import lease as lease_module
 from pipelines.index import publish as publish_module
 from pipelines.index.committer import Committer
+from pipelines.index.gate import GateSettings
 from pipelines.index.lease import Lease
 from pipelines.index.naming import GLOBAL, ITEMS, PROTOTYPES, attribute_table, class_table
 from pipelines.index.publish import PublishSettings, publish
@@ -239,17 +240,18 @@ def test_freshness_and_checks_are_said(committer: Committer) -> None:
 
 
 def test_two_generations_stand_side_by_side(index: Index) -> None:
+    settings = PublishSettings(gate=GateSettings(max_unseen=1))  # they hold different items
     with Lease(index.uri) as lease:
         committers = [
             Committer(index, index.create_generation(checkpoint(seed=seed), f"/c{seed}"), lease) for seed in (0, 1)
         ]
         for number, committer in enumerate(committers):
             committer.commit([receipt(committer, upserts={f"of {number}": Item(number)})])
-            publish(committer)
+            publish(committer, settings=settings)
         first, second = index.snapshots()
         assert first.generation != second.generation
         assert index.latest() == second
         assert index.reader(first).items(["item_id"])["item_id"].to_pylist() == ["of 0"]
-        back = publish(committers[0])  # a rollback is one row
+        back = publish(committers[0], settings=settings)  # a rollback is one row
         assert (back.generation, back.versions, back.snapshot_id) == (first.generation, first.versions, "s00000003")
         assert index.latest() == back

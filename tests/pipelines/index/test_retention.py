@@ -195,6 +195,22 @@ def test_pins_of_a_dead_run_are_let_go(index: Index) -> None:
     assert pinned[ITEMS] not in [v["version"] for v in index.dataset(ITEMS, generation.name).versions()]
 
 
+def test_orphans_are_removed_by_whoever_holds_the_lease(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is taken over on the way stops: what it finds from then on may be another one's."""
+    answers = iter([None, None])
+
+    def check() -> None:
+        if next(answers, StoreError) is StoreError:
+            raise StoreError("taken over")
+
+    monkeypatch.setattr(committer.lease, "check", check)
+    last = committer.datasets[ITEMS]
+    write_rows(last, last.to_table())
+    with pytest.raises(StoreError, match="taken over"):
+        remove_orphans(committer)
+    assert len(glob.glob(f"{last.uri}/data/*")) == 2
+
+
 def test_orphans_go_and_nothing_else(committer: Committer) -> None:
     snapshot = step(committer, 0, settings())
     step(committer, 1, settings())
@@ -204,8 +220,13 @@ def test_orphans_go_and_nothing_else(committer: Committer) -> None:
     (orphan,) = set(glob.glob(f"{dataset.uri}/data/*")) - before
     clean(committer)
     assert Path(orphan).exists(), "somebody may be about to commit it"
+    other = committer.index.create_generation(checkpoint(seed=1), "/other")
+    beside = committer.index.dataset(ITEMS, other.name)
+    (kept,) = glob.glob(f"{beside.uri}/data/*")
+    write_rows(beside, beside.to_table())
     assert remove_orphans(committer) > 0
     assert not Path(orphan).exists()
+    assert glob.glob(f"{beside.uri}/data/*") == [kept], "in every generation"
     assert lance.dataset(dataset.uri).to_table().num_rows == 4
     assert committer.index.reader(snapshot).attribute(TAXONOMY.names[0]).num_rows == 2
     assert_tables_hold(committer, {"i0": Item(0), "i1": Item(1), "all": Item(1)})

@@ -6,12 +6,13 @@ from pathlib import Path
 import lance
 import pytest
 
-from pipelines.errors import StoreError
+from pipelines.errors import GateError, StoreError
 from pipelines.index.__main__ import main
 from pipelines.index.committer import Committer
+from pipelines.index.gate import GateSettings
 from pipelines.index.lease import Lease
 from pipelines.index.naming import ITEMS
-from pipelines.index.publish import publish
+from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.reader_lease import ReaderLease
 from pipelines.index.store import Index
 from pipelines.index.switch import publish_generation, retire_generation, roll_back
@@ -69,6 +70,52 @@ def test_an_empty_generation_is_not_served(index: Index, lease: Lease, two: tupl
         publish_generation(index, lease, empty.name)
     with pytest.raises(StoreError, match="no generation 'x'"):
         publish_generation(index, lease, "x")
+
+
+def test_a_generation_whose_first_ingestion_has_not_ended_is_not_served(
+    index: Index, lease: Lease, two: tuple[Committer, Committer]
+) -> None:
+    first, second = two
+    more = {f"more {number}": Item(number % 8) for number in range(5)}
+    first.commit([receipt(first, upserts=more)])
+    publish(first)
+    with pytest.raises(GateError, match=r"5 of the 15 items that are served were never embedded in this generation"):
+        publish_generation(index, lease, second.generation.name)
+    latest = index.latest()
+    assert latest is not None and latest.generation == first.generation.name
+    second = Committer(index, second.generation, lease)
+    two_more = dict(list(more.items())[:2])
+    second.commit([receipt(second, upserts=two_more, letters=[name for name in more if name not in two_more])])
+    served = publish_generation(index, lease, second.generation.name)
+    assert served.items == 12 and served.checks["unseen"] == 0, "what was refused was tried"
+    back = roll_back(index, lease)
+    assert (back.generation, back.items) == (first.generation.name, 15)
+
+
+def test_a_smaller_generation_than_the_served_one(index: Index, lease: Lease, two: tuple[Committer, Committer]) -> None:
+    first, second = two
+    first.commit([receipt(first, upserts={f"more {number}": Item(1) for number in range(15)})])
+    publish(first)
+    settings = PublishSettings(gate=GateSettings(max_unseen=0.6))
+    with pytest.raises(GateError, match=r"of 25 served items 10 are left, and --gate.max-loss is 0.5"):
+        publish_generation(index, lease, second.generation.name, settings)
+    settings = PublishSettings(gate=GateSettings(max_unseen=0.6, max_loss=0.6))
+    assert publish_generation(index, lease, second.generation.name, settings).checks["unseen"] == 0.6
+
+
+def test_each_rollback_goes_one_step_further(index: Index, lease: Lease, two: tuple[Committer, Committer]) -> None:
+    committer = two[0]
+    for name in ("second", "bad"):
+        committer.commit([receipt(committer, upserts={name: Item(1)})])
+        publish(committer)
+    assert roll_back(index, lease).items == 11
+    assert roll_back(index, lease).items == 10, "and not to the bad one, which was taken back"
+    committer = Committer(index, committer.generation, lease)
+    committer.commit([receipt(committer, upserts={"other": Item(2)})])
+    assert publish(committer).items == 11
+    assert roll_back(index, lease).items == 10
+    with pytest.raises(StoreError, match="no snapshot before the published one"):
+        roll_back(index, lease)
 
 
 def test_what_is_rolled_back_does_not_come_back_with_the_next_increment(

@@ -7,7 +7,9 @@ after a random time: the driver with all that it started, or, where Ray's worker
 command runs to its end. Now and then a round embeds the catalogue with another encoder, changes it while there are two
 generations, publishes the new one and retires the old one, with kills in each step. Whatever is published at any time
 is read with plain LanceDB and compared with an oracle that embeds every picture alone: right after a kill every item is
-as it was before or as it will be, in all tables alike; at the end of a round all are as they should be.
+as it was before or as it will be, in all tables alike, and every snapshot that is listed holds what it held when it
+was first seen; at the end of a round all are as they should be. The tables are large enough for vector indices, which
+are built, extended and merged between the kills.
 """
 
 from __future__ import annotations
@@ -25,16 +27,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import lancedb
 import psutil
 
 from pipelines.errors import StoreError
+from pipelines.index.naming import ITEMS
 from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 
 from .support import Entry, Oracle, catalogue, write_checkpoint, write_manifest
 
-_KEEP = ["--upkeep.fragments", "3", "--retention.minutes", "0", "--retention.batch", "2", "--retention.snapshots", "12"]
+_FIRST = 300  # items; tables of 256 rows get a vector index
+_UPKEEP = "--upkeep.fragments 3 --upkeep.vector.rows 256 --upkeep.vector.unindexed-share 0.02 --upkeep.vector.parts 2"
+_KEEP = [*_UPKEEP.split(), *["--retention.minutes", "0", "--retention.batch", "2", "--retention.snapshots", "12"]]
 _QUICK = [*_KEEP, "--gate.max-loss", "1"]
 _COMMON = ["--chunk", "8", "--batch", "8", "--threads", "1", "--commit-vectors", "20", "--publish-commits", "2"]
 
@@ -52,6 +59,7 @@ class Loop:
         wanted: the catalogue as it should be.
         kills: how often which process was killed.
         last: the id of the snapshot that was checked last; ids never go back.
+        contents: item ids with their states, by snapshot, as it was first seen.
     """
 
     folder: Path
@@ -61,6 +69,7 @@ class Loop:
     kills: Counter[str] = field(default_factory=Counter)
     looks: int = 0
     last: str = ""
+    contents: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.took: dict[str, float] = {}  # seconds of the last whole run of a command
@@ -223,6 +232,18 @@ class Loop:
         self.last = snapshot.snapshot_id
         fault = self._fault(snapshot, before, after)
         assert fault is None, fault
+        for row in lancedb.connect(str(self.index)).open_table("snapshots").to_arrow().to_pylist():
+            if row["snapshot_id"]:  # the sentinel has none
+                found = self._items(row)
+                assert self.contents.setdefault(row["snapshot_id"], found) == found, f"{row['snapshot_id']} changed"
+
+    def _items(self, row: dict[str, Any]) -> dict[str, tuple[str, int]]:
+        """Items of a listed snapshot, by LanceDB alone."""
+        (version,) = (entry["version"] for entry in row["tables"] if entry["table"] == ITEMS)
+        table = lancedb.connect(str(self.index)).open_table(f"{row['generation']}.{ITEMS}")
+        table.checkout(version)
+        items = table.to_arrow().select(["item_id", "image_hash", "metadata"]).to_pylist()
+        return {one["item_id"]: (one["image_hash"], one["metadata"]["price"]) for one in items if one["item_id"] >= " "}
 
     def _fault(self, snapshot: Snapshot, before: dict[str, Entry], after: dict[str, Entry]) -> str | None:
         """What is wrong with a snapshot, None if nothing is."""
@@ -269,7 +290,7 @@ def _title(process: psutil.Process) -> str:
 def run(rounds: int, seed: int, folder: Path, ray_share: float) -> Counter[str]:
     """So many rounds; raises `AssertionError` at the first violation. How often which process was killed."""
     loop = Loop(folder, random.Random(seed), ray_share)
-    loop.wanted = catalogue(40)
+    loop.wanted = catalogue(_FIRST)
     loop.looks = 1000
     path = write_manifest(folder / "first.parquet", loop.wanted)
     loop._killed_and_ended(loop._ingest(path), {}, loop.wanted)

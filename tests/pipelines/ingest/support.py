@@ -180,3 +180,16 @@ class Oracle:
 def close(stored: Any, expected: Any) -> None:
     """Equal to the precision of float16."""
     np.testing.assert_allclose(np.asarray(stored, np.float32), np.asarray(expected, np.float32), atol=2e-3)
+
+
+def orphans(uri: Path) -> set[Path]:
+    """Files of the tables of the only generation that no version has."""
+    index, left = Index.open(uri), set[Path]()
+    (generation,) = index.generations()
+    for table in generation.committed_tables:
+        folder = Path(index.table_uri(table, generation.name)) / "data"
+        left |= set(folder.iterdir())
+        for version in index.dataset(table, generation.name).versions():
+            for fragment in index.dataset(table, generation.name, version["version"]).get_fragments():
+                left -= {folder / file.path for file in fragment.data_files()}
+    return left

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from pipelines.errors import ManifestError, StoreError
+from pipelines.errors import CheckpointError, ManifestError, StoreError
 from pipelines.index.__main__ import main as switch
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS
@@ -224,6 +224,21 @@ def test_a_second_encoder_is_switched_to_when_it_is_whole(tmp_path: Path, checkp
         assert "item '3'" not in ids and "item '4'" in ids
     latest = index.latest()
     assert latest is not None and (latest.generation, latest.items) == (second.generation, 29)
+
+
+@pytest.mark.slow
+def test_an_encoder_that_was_trained_anew_in_its_place(tmp_path: Path, checkpoint: Path) -> None:
+    path = write_manifest(tmp_path / "m.parquet", catalogue(4))
+    ingest(tmp_path / "index", checkpoint, path)
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    begun = ingest(tmp_path / "index", other, path, generation="new").generation
+    write_checkpoint(other, seed=2)
+    with pytest.raises(StoreError, match=rf"than when generation {begun} was begun.*`duet snapshots retire {begun}`"):
+        ingest(tmp_path / "index", other, path, generation="new")
+    with pytest.raises(CheckpointError, match=rf"holds another encoder.* duet snapshots retire {begun}"):
+        ingest(tmp_path / "index", None, path)
+    assert switch(["retire", begun, "--index", str(tmp_path / "index")]) == 0
+    assert ingest(tmp_path / "index", other, path, generation="new").generation != begun
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.settings import IngestSettings
 
 from .kill_loop import run
-from .support import Entry, Oracle, catalogue, write_manifest
+from .support import Entry, Oracle, catalogue, orphans, write_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]
 
@@ -141,19 +141,6 @@ def test_a_worker_is_killed(tmp_path: Path, checkpoint: Path, oracle: Oracle) ->
 def test_rounds_of_changes_that_are_killed(tmp_path: Path) -> None:
     """Few here; `python -m tests.pipelines.ingest.kill_loop` has as many as one likes."""
     assert run(rounds=3, seed=1, folder=tmp_path, ray_share=0)["driver"] > 0
-
-
-def orphans(uri: Path) -> set[Path]:
-    """Files of the generation's tables that no version has."""
-    index, left = Index.open(uri), set[Path]()
-    (generation,) = index.generations()
-    for table in generation.committed_tables:
-        folder = Path(index.table_uri(table, generation.name)) / "data"
-        left |= set(folder.iterdir())
-        for version in index.dataset(table, generation.name).versions():
-            for fragment in index.dataset(table, generation.name, version["version"]).get_fragments():
-                left -= {folder / file.path for file in fragment.data_files()}
-    return left
 
 
 def workers() -> Iterator[int]:

@@ -78,5 +78,6 @@ def test_a_folder_on_s3_is_watched(s3: S3, tmp_path: Path, checkpoint: Path, ora
     wanted = {**first, **more}
     del wanted["item '2'"]
     oracle.check(Index.open("s3://watched/index"), wanted)
+    s3.put({"watched/in/done/2.parquet": Path(tmp_path / "2.parquet").read_bytes()})
     watch(settings, said.append)
-    assert len(Index.open("s3://watched/index").snapshots()) == 3, "each drop is taken in once"
+    assert len(Index.open("s3://watched/index").snapshots()) == 3, "each drop is taken in once, wherever it is moved to"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ManifestError
+from pipelines.index.lease import Lease
 from pipelines.index.store import Index
 from pipelines.ingest.drops import Drops
 from pipelines.ingest.settings import IngestSettings
@@ -63,6 +67,39 @@ def test_drops_are_taken_in_in_order_and_once(tmp_path: Path, checkpoint: Path, 
     (folder / ".4.parquet").rename(folder / "4.parquet")
     watch(settings_of(tmp_path, None), said.append)
     oracle.check(index, {**wanted, "half": Entry(1)})
+
+
+def test_a_snapshot_is_as_fresh_as_the_oldest_drop_that_waits(tmp_path: Path, checkpoint: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    began = datetime.now(UTC)
+    for number, hours_ago in ((1, 1), (2, 2), (3, 5), (4, 3)):
+        path = write_manifest(folder / f"{number}.parquet", {f"item {number}": Entry(number)})
+        written = (began - timedelta(hours=hours_ago)).timestamp()
+        os.utime(path, (written, written))
+    watch(settings_of(tmp_path, checkpoint))
+    fresh = [snapshot.fresh_at for snapshot in Index.open(tmp_path / "index").snapshots()]
+    assert None not in fresh
+    hours = [round((began - one).total_seconds() / 3600, 2) for one in fresh if one is not None]
+    assert hours == [5, 5, 3, 0], "what waits is older, and not in it"
+    assert fresh[-1] is not None and fresh[-1] >= began
+
+
+def test_a_drop_waits_for_who_writes_to_the_index(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_manifest(folder / "1.parquet", catalogue(3))
+    index = Index.create(tmp_path / "index")
+    said: list[str] = []
+    with ThreadPoolExecutor(1) as pool:
+        with Lease(index.uri):
+            watching = pool.submit(watch, settings_of(tmp_path, checkpoint), said.append)
+            while len(said) < 2 and not watching.done():
+                time.sleep(0.05)
+            assert index.latest() is None
+        watching.result(timeout=60)
+    assert "1.parquet waits: the index" in said[1] and "3 new" in said[2] and len(said) == 3
+    oracle.check(index, catalogue(3))
 
 
 def test_what_comes_while_it_watches_is_published_soon(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:

@@ -55,3 +55,17 @@ def test_an_explanation_of_what_is_no_candidate() -> None:
         assert (raised.value.reason, raised.value.field) == (reason, "item_id")
     alone = engine.explain(request)
     assert alone.hit is None and "collar" in alone.plan
+
+
+@pytest.mark.parametrize("last", ["plan", "query", "candidates", "rank"])
+def test_an_explanation_may_be_given_up_before_each_stage(last: str) -> None:
+    world, begun = make_world(1, 30), list[str]()
+
+    def before(stage: str) -> None:
+        begun.append(stage)
+        if stage == last:
+            raise TimeoutError(stage)
+
+    with pytest.raises(TimeoutError, match=last):
+        Engine(world.reader(), world.checkpoint).explain(SearchRequest(item_id=world.ids[3]), world.ids[4], before)
+    assert begun == ["plan", "query", "candidates", "rank"][: len(begun)]

@@ -45,6 +45,7 @@ METADATA = (
 )
 _AXES = [sign * row for sign in (1, -1) for row in np.eye(4)]
 VECTORS = np.array([*_AXES, *itertools.product((0.5, -0.5), repeat=4)], np.float16)
+LEANING = VECTORS[VECTORS[:, 0] > 0].astype(np.float32)  # no sum of some of them is zero, which is refused
 
 
 class TinyEncoder(Encoder):
@@ -133,7 +134,7 @@ def make_world(
         classes={(i, m): VECTORS[rng.integers(0, 6)] for i, m in np.argwhere(carried).tolist()} if has_classes else {},
         merged=VECTORS[rng.integers(0, len(VECTORS), count)],
         metadata=[_metadata(rng) for _ in ids],
-        prototypes=VECTORS[rng.integers(0, len(VECTORS), taxonomy.class_count)].astype(np.float32),
+        prototypes=LEANING[rng.integers(0, len(LEANING), taxonomy.class_count)],
         class_prototypes=VECTORS[rng.integers(0, len(VECTORS), taxonomy.class_count)].astype(np.float32),
         checkpoint=Checkpoint(encoder, ImagePreparation(SIDE, SIDE), None, head, {}, View().model_digest),
         view=View(snapshot_id=snapshot_id, class_width=WIDTH if has_classes else None),

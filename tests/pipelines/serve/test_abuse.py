@@ -35,6 +35,10 @@ def member_of(count: int) -> Any:
     return asked(filter={"membership": {"column": "price", "values": [{"int_value": 1}] * count}})
 
 
+def put(metadata: Any) -> Any:
+    return C.UpsertItemsRequest(item={"item_id": "a", "image": b"x", "metadata": metadata})
+
+
 WEIGHT = invalid("WEIGHT_INVALID", "attributes[0].weight")
 VALUE = "filter.comparison.value"
 
@@ -44,7 +48,11 @@ VALUE = "filter.comparison.value"
     [
         # Sizes of pages.
         ("Search", asked(page_size=INT32_MIN), invalid("PAGE_SIZE_NEGATIVE", "page_size")),
-        ("ListSnapshots", C.ListSnapshotsRequest(page_size=INT32_MIN), invalid("PAGE_SIZE_NEGATIVE", "page_size")),
+        *(
+            (method, message(page_size=size), invalid("PAGE_SIZE_NEGATIVE", "page_size"))
+            for method, message in (("ListSnapshots", C.ListSnapshotsRequest), ("ListItems", C.ListItemsRequest))
+            for size in (-1, INT32_MIN)
+        ),
         ("ListSnapshots", C.ListSnapshotsRequest(page_size=INT32_MAX), OK),
         # More than the limits. Each is refused by its count.
         ("Search", asked(attributes=[{}] * MILLION), invalid("TOO_MANY", "attributes")),
@@ -72,6 +80,11 @@ VALUE = "filter.comparison.value"
             "UpsertItems",
             C.UpsertItemsRequest(item={"item_id": "a", "image": b"x", "labels": [{}] * MILLION}),
             invalid("TOO_MANY", "[0].item.labels"),
+        ),
+        (
+            "UpsertItems",
+            put({"brand": {"string_value": "x" * MILLION}}),
+            invalid("TEXT_TOO_LONG", "[0].item.metadata[brand]"),
         ),
         # Weights and numbers.
         *(
@@ -117,6 +130,9 @@ def test_sizes_numbers_and_enums(channel: grpc.Channel, method: str, request_: A
 @pytest.mark.parametrize(("size", "count"), [(0, 10), (1, 1), (10**9, 19), (INT32_MAX, 19)])
 def test_sizes_of_pages(channel: grpc.Channel, size: int, count: int) -> None:
     assert len(call(channel, "Search", asked(page_size=size)).hits) == count
+    items = call(channel, "ListItems", C.ListItemsRequest(page_size=size))
+    assert len(items.items) == min(size, 20) or size == 0
+    assert items.total_items == 20 and bool(items.next_page_token) == (len(items.items) < 20)
 
 
 def test_unknown_fields_are_passed_over(channel: grpc.Channel) -> None:

@@ -55,20 +55,32 @@ def forged(**changes: Any) -> str:
     ids=lambda token: token[:20],
 )
 @pytest.mark.parametrize(
-    ("method", "message"), [("Search", S.SearchRequest), ("ListSnapshots", C.ListSnapshotsRequest)]
+    ("method", "message"),
+    [
+        ("Search", S.SearchRequest),
+        ("ListSnapshots", C.ListSnapshotsRequest),
+        ("ListItems", C.ListItemsRequest),
+    ],
 )
 def test_forged_tokens(channel: grpc.Channel, method: str, message: Any, token: str) -> None:
     request = asked(page_token=token) if message is S.SearchRequest else message(page_token=token)
     assert outcome(channel, method, request) == REFUSED
 
 
-def test_edited_and_truncated_tokens(channel: grpc.Channel) -> None:
-    token = call(channel, "Search", asked(page_size=2)).next_page_token
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("Search", asked),
+        ("ListItems", C.ListItemsRequest),
+    ],
+)
+def test_edited_and_truncated_tokens(channel: grpc.Channel, method: str, request_: Any) -> None:
+    token = call(channel, method, request_(page_size=2)).next_page_token
     for n in range(len(token)):
         other = token[:n] + ("A" if token[n] != "A" else "B") + token[n + 1 :]
-        assert outcome(channel, "Search", asked(page_size=2, page_token=other)) == REFUSED
+        assert outcome(channel, method, request_(page_size=2, page_token=other)) == REFUSED
         if n:  # without any, it is the first page's request
-            assert outcome(channel, "Search", asked(page_size=2, page_token=token[:n])) == REFUSED
+            assert outcome(channel, method, request_(page_size=2, page_token=token[:n])) == REFUSED
 
 
 def test_tokens_of_something_else(channel: grpc.Channel, shop: Shop, tmp_path: Path) -> None:
@@ -93,6 +105,7 @@ def test_a_token_of_a_snapshot_that_is_gone(shop: Shop, tmp_path: Path) -> None:
     with serving(own) as running, Client(running.target) as client, grpc.insecure_channel(running.target) as channel:
         client.published()
         first, token = own.index.snapshots()[0], call(channel, "Search", asked(page_size=1)).next_page_token
+        of_items = call(channel, "ListItems", C.ListItemsRequest(page_size=1)).next_page_token
         for seed in range(4):  # of the published ones a server keeps three open
             later = own.stock([20 + seed]).snapshot_id
             until(lambda wanted=later: client.published() == wanted)  # type: ignore[misc]
@@ -102,6 +115,8 @@ def test_a_token_of_a_snapshot_that_is_gone(shop: Shop, tmp_path: Path) -> None:
             assert outcome(channel, "Search", asked(page_token=token)) == Outcome(
                 gone, "SNAPSHOT_EXPIRED", "page_token"
             )
+            listing = outcome(channel, "ListItems", C.ListItemsRequest(page_token=of_items))
+            assert listing == Outcome(gone, "SNAPSHOT_EXPIRED", "page_token")
             named = asked(snapshot=f"snapshots/{first.snapshot_id}")
             assert outcome(channel, "Search", named) == Outcome(gone, "SNAPSHOT_EXPIRED", "snapshot")
             assert outcome(channel, "Search", asked()) == OK

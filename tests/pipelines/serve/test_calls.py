@@ -12,7 +12,7 @@ import grpc
 import pytest
 from google.protobuf import empty_pb2
 
-from pipelines.errors import CheckpointError, EncoderError, StoreError, TaxonomyError
+from pipelines.errors import CheckpointError, ConflictError, EncoderError, StoreError, TaxonomyError
 from pipelines.serve.calls import Calls, answered
 
 
@@ -83,7 +83,7 @@ def test_an_answer(slow: tuple[Slow, Any]) -> None:
     assert servicer.stages == ["first", "second"]
 
 
-@pytest.mark.parametrize("kind", [CheckpointError, TaxonomyError, EncoderError, StoreError])
+@pytest.mark.parametrize("kind", [CheckpointError, TaxonomyError, EncoderError, StoreError, ConflictError])
 def test_the_log_says_what_the_client_may_not_learn(
     slow: tuple[Slow, Any], kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,8 +91,9 @@ def test_the_log_says_what_the_client_may_not_learn(
     servicer.error = kind("/models/7 has no weights")
     with pytest.raises(grpc.RpcError) as caught:
         method(empty_pb2.Empty(), timeout=10)
-    code = grpc.StatusCode.DATA_LOSS if kind is StoreError else grpc.StatusCode.INTERNAL
-    assert caught.value.code() is code
+    codes = {StoreError: grpc.StatusCode.DATA_LOSS, ConflictError: grpc.StatusCode.ABORTED}
+    assert caught.value.code() is codes.get(kind, grpc.StatusCode.INTERNAL)
+    assert "/models" not in str(caught.value)
     (record,) = caplog.records
     assert record.message == "Work failed: /models/7 has no weights" and record.exc_info is None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import time
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +14,8 @@ from PIL import Image
 from model.manipulation import Operation
 from pipelines.data.images import prepare
 from pipelines.evaluate.attention import look, overlay
-from pipelines.rpc.duet.v1 import catalog_pb2
+from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
+from pipelines.search.explanation import explain_item
 from pipelines.search.filters import Comparison, Operator
 from pipelines.search.request import AttributeCondition, Manipulation, SearchRequest
 from pipelines.serve.client import Client
@@ -19,7 +23,8 @@ from pipelines.serve.client_calls import Call
 from pipelines.serve.errors import ServiceError
 from tests.pipelines.search.world import TAXONOMY
 
-from .shop import Shop, item_id, picture
+from .shop import Shop, item_id, picture, serving
+from .watchers import Hold, until
 
 
 def test_every_hit_is_explained_as_it_was_ranked(client: Client) -> None:
@@ -69,6 +74,18 @@ def test_what_a_manipulation_did(client: Client) -> None:
     assert not found.attention and found.hit.rank >= 1
 
 
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [(picture(1)[:90], "IMAGE_TRUNCATED"), (b"", "IMAGE_EMPTY"), (b"a", "IMAGE_UNSUPPORTED_FORMAT")],
+)
+def test_a_picture_that_cannot_be_used(client: Client, image: bytes, reason: str) -> None:
+    """The field is that of the search within the request."""
+    with pytest.raises(ServiceError) as raised:
+        client.explain(SearchRequest(image=image), item_id(1))
+    assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    assert raised.value.field == "search.image"
+
+
 FEW = Comparison("price", Operator.LESS, 5)
 
 
@@ -90,6 +107,29 @@ def test_what_cannot_be_explained(client: Client, request_: SearchRequest, item:
     with pytest.raises(ServiceError) as raised:
         client.explain(request_, item)
     assert raised.value.reason == reason
+
+
+def test_an_explanation_that_nobody_waits_for_is_not_ranked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold, ranked = Hold(), list[int]()
+
+    def explain(*arguments: Any) -> Any:
+        ranked.append(1)
+        return explain_item(*arguments)
+
+    monkeypatch.setattr("pipelines.search.engine.explain_item", explain)
+    with serving(shop, observers=[hold]) as running, Client(running.target) as client:
+        client.published()  # loaded
+        message = search_pb2.ExplainRequest(search={"image": picture(91)}, item_id=item_id(1))
+        late = client._stubs["Explain"].future(message, timeout=1)
+        gone = client._stubs["Explain"].future(message)
+        until(lambda: running.under_way == 2)
+        assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED  # while its picture is encoded
+        gone.cancel()
+        time.sleep(0.3)  # until the server has heard of it
+        hold.go_on.set()
+        until(lambda: running.under_way == 0)
+        assert not ranked
+        assert client.explain(SearchRequest(image=picture(91)), item_id(1)).hit.rank and ranked
 
 
 def test_items_are_listed_by_id_over_pages(client: Client) -> None:

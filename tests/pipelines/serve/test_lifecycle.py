@@ -23,10 +23,12 @@ from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, sea
 from pipelines.search.request import SearchRequest
 from pipelines.search.result import SearchResult
 from pipelines.serve.client import Client
+from pipelines.serve.engines import Engines
 from pipelines.serve.errors import ServiceError
 from tests.conftest import ROOT
 
 from .shop import Shop, item_id, make_checkpoint, make_shop, picture, serving
+from .watchers import Hold
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -60,6 +62,18 @@ def test_before_the_first_snapshot_it_is_not_serving_and_then_it_is(shop: Shop, 
         assert health(running.target) == SERVING
 
 
+def test_it_is_serving_also_when_a_change_found_the_first_snapshot(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    refresh = Engines.refresh
+
+    def after_a_change(engines: Engines) -> bool:
+        refresh(engines)  # as a change does
+        return refresh(engines)
+
+    monkeypatch.setattr(Engines, "refresh", after_a_change)
+    with serving(shop) as running:
+        until(lambda: health(running.target) == SERVING)
+
+
 def test_new_snapshots_are_followed_and_old_pages_go_on(shop: Shop, tmp_path: Path) -> None:
     own = make_shop(tmp_path, 8, like=shop)
     with serving(own) as running, Client(running.target) as client:
@@ -91,7 +105,7 @@ def test_a_snapshot_that_is_gone_is_expired(shop: Shop, tmp_path: Path) -> None:
         with pytest.raises(ServiceError) as caught:
             client.search(replace(request, page_token=token))
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "SNAPSHOT_EXPIRED")
-        assert caught.value.field == "page_token"
+        assert caught.value.field == "page_token" and str(tmp_path) not in str(caught.value)
 
 
 def version_file(table: str, version: int) -> Path:
@@ -127,7 +141,7 @@ def test_a_new_encoders_snapshot_is_followed_and_a_broken_one_is_not(shop: Shop,
         assert (result.model, result.total_candidates) == (other.checkpoint.digest, 5)
         broken = Shop(own.index, make_checkpoint(tmp_path / "broken", 2), tmp_path / "broken")
         shutil.rmtree(tmp_path / "broken")
-        broken.stock([1])
+        broken.stock(range(5))
         time.sleep(0.5)
         assert client.search(image=picture(1)).snapshot_id == later.snapshot_id and health(running.target) == SERVING
 
@@ -148,6 +162,32 @@ def test_draining_finishes_what_runs_and_refuses_what_comes(shop: Shop, tmp_path
         with Client(running.target, timeout=2) as late, pytest.raises(ServiceError) as caught:
             late.search(image=picture(9))
         assert caught.value.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def test_while_it_drains_it_is_not_serving_and_what_runs_ends_well(shop: Shop) -> None:
+    hold = Hold()
+    with (
+        serving(shop, observers=[hold], drain_seconds=20) as running,
+        Client(running.target) as client,
+        grpc.insecure_channel(running.target) as channel,
+    ):
+        client.published()
+        names = ("", "duet.v1.SearchService", "duet.v1.CatalogService")
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=30) for name in names]
+        assert [next(watch).status for watch in watches] == [SERVING] * 3
+        search = search_pb2_grpc.SearchServiceStub(channel).Search.future(search_pb2.SearchRequest(image=picture(99)))
+        until(lambda: running.under_way == 1)
+        stopping = threading.Thread(target=running.stop)
+        stopping.start()
+        assert [next(watch).status for watch in watches] == [NOT_SERVING] * 3
+        assert not search.done() and stopping.is_alive()
+        hold.go_on.set()
+        assert len(search.result(20).hits) == 10
+        for watch in watches:
+            watch.cancel()
+        stopping.join(20)
+        assert not stopping.is_alive()
 
 
 def test_more_than_may_wait_is_refused_with_a_time_to_retry(shop: Shop, tmp_path: Path) -> None:

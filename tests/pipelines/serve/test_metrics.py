@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,12 @@ from pipelines.errors import DuetError
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, search_pb2, search_pb2_grpc
 from pipelines.serve.client import Client
 from pipelines.serve.error_reasons import OTHER, REASONS, bounded
+from pipelines.serve.errors import ServiceError
+from pipelines.serve.security.credentials import Credentials
 from tests.conftest import ROOT
 
+from .abuse import invalid, outcome_of
+from .guarded import TOKENS, tokens_file
 from .shop import Running, Shop, item_id, make_checkpoint, make_shop, picture, serving
 from .watchers import Broken, Ended, Hold, Scrape, until
 
@@ -84,6 +89,18 @@ def test_requests_are_counted_by_code_and_reason(
         assert after.labels("duet_errors_total") == before.labels("duet_errors_total")
     else:
         assert more("duet_errors_total", method=method, reason=reason) == 1
+
+
+def test_who_is_not_let_in_is_counted_by_reason(shop: Shop, tmp_path: Path) -> None:
+    with serving(shop, metrics_port=0, tokens=tokens_file(tmp_path)) as running:
+        tokens = {"": "TOKEN_MISSING", "x" * 40: "TOKEN_UNKNOWN", TOKENS["writer"][0]: "SCOPE_MISSING"}
+        for token, reason in tokens.items():
+            with Client(running.target, credentials=Credentials(token=token)) as client:
+                with pytest.raises(ServiceError) as raised:
+                    client.published()
+                assert raised.value.reason == reason
+            counted = {"method": "GetSnapshot", "reason": reason}
+            until(lambda labels=counted: Scrape(running)("duet_errors_total", **labels) == 1)  # type: ignore[misc]
 
 
 def test_the_stages_of_a_search_are_timed(metered: Running) -> None:
@@ -155,6 +172,21 @@ def test_the_queue_is_seen_and_gone_callers_are_told_apart(shop: Shop) -> None:
         assert counted == {"OK": 2, "RESOURCE_EXHAUSTED": 1, "CANCELLED": 1, "DEADLINE_EXCEEDED": 1}
 
 
+def test_changes_under_way_are_seen(metered: Running, channel: grpc.Channel) -> None:
+    ended = threading.Event()
+
+    def silent() -> Iterator[catalog_pb2.UpsertItemsRequest]:
+        ended.wait(30)
+        yield from ()
+
+    call = catalog_pb2_grpc.CatalogServiceStub(channel).UpsertItems.future(silent())
+    until(lambda: Scrape(metered)("duet_changes_under_way") == 1)
+    assert Scrape(metered)("duet_changes_limit") == 65
+    ended.set()
+    assert outcome_of(call.exception(30)) == invalid("ITEMS_REQUIRED")
+    until(lambda: Scrape(metered)("duet_changes_under_way") == 0)
+
+
 def test_snapshots_are_followed(shop: Shop, tmp_path: Path) -> None:
     own = make_shop(tmp_path, 0, like=shop)
     with serving(own, metrics_port=0) as running:
@@ -170,7 +202,7 @@ def test_snapshots_are_followed(shop: Shop, tmp_path: Path) -> None:
         assert now("duet_snapshot_switches_total") == 2 and now("duet_snapshot_switch_failures_total") == 0
         broken = Shop(own.index, make_checkpoint(tmp_path / "broken", 2), tmp_path / "broken")
         shutil.rmtree(tmp_path / "broken")
-        broken.stock([1])
+        broken.stock([0, 1, 2, 7])
         until(lambda: Scrape(running)("duet_snapshot_switch_failures_total") > 0)
         now = Scrape(running)
         assert now("duet_snapshot_switches_total") == 2 and now("duet_snapshot_items") == 4
@@ -191,7 +223,7 @@ def test_health_is_not_counted_and_methods_are_named_as_they_are_called(
     with pytest.raises(grpc.RpcError):
         channel.unary_unary("/duet.v1.SearchService/Nothing")(b"")
     names = {one["method"] for one in Scrape(metered).labels("duet_requests_total")}
-    assert names <= {name.rpartition(".")[2] for name in ("Search", "Embed", "GetItem", "GetTaxonomy", "GetSnapshot")}
+    assert names <= {"Search", "Embed", "GetItem", "GetTaxonomy", "GetSnapshot", "UpsertItems"}
     services = (search_pb2, "SearchService"), (catalog_pb2, "CatalogService")
     methods = [one.name for module, name in services for one in module.DESCRIPTOR.services_by_name[name].methods]
     assert len(methods) == len(set(methods)), "metrics name a method without its service"
@@ -234,7 +266,7 @@ def test_an_observer_that_fails_fails_nothing(shop: Shop, caplog: pytest.LogCapt
 def raised() -> set[str]:
     """The reasons in the source of what the server runs: whatever stands first, or second, where an error is made."""
     found = set()
-    files = [path for folder in ("search", "serve") for path in (ROOT / "pipelines" / folder).glob("*.py")]
+    files = [path for folder in ("search", "serve") for path in (ROOT / "pipelines" / folder).rglob("*.py")]
     for path in [*files, ROOT / "pipelines/data/images.py"]:
         if path.name in ("filter_text.py", "wishes.py"):  # of the command line
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipelines.serve.changes import Changes
 from pipelines.serve.replica_metrics import Counted, ReplicaMetrics, of_the_listener
 
 
@@ -32,15 +33,17 @@ def test_each_family_comes_once_with_all_samples() -> None:
 
 def test_the_listener_has_what_no_replica_knows() -> None:
     registry = CollectorRegistry()
-    registry.register(ReplicaMetrics(lambda: [of_the_listener(False, -1, 70), counted("a", 2)]))
+    registry.register(ReplicaMetrics(lambda: [of_the_listener(False, -1, 70, Changes(65, 1)), counted("a", 2)]))
     families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert {sample.labels.get("replica") for family in families for sample in family.samples} == {"", "a"}
     bare = {"replica": ""}  # to Prometheus an empty label is none
     assert registry.get_sample_value("duet_serving", bare) == 0
     assert registry.get_sample_value("duet_requests_waiting", bare) == 0
     assert registry.get_sample_value("duet_requests_limit", bare) == 70
+    assert registry.get_sample_value("duet_changes_under_way", bare) == 0
+    assert registry.get_sample_value("duet_changes_limit", bare) == 65
     assert registry.get_sample_value("process_resident_memory_bytes", bare) > 0
-    ready = {family.name for family in of_the_listener(True, 3, 70).families}
+    ready = {family.name for family in of_the_listener(True, 3, 70, Changes(65, 1)).families}
     assert "duet_serving" not in ready, "replicas say so themselves"
 
 

@@ -192,6 +192,8 @@ def test_metrics_are_of_each_replica(running: Running, client: Client) -> None:
     assert after("process_resident_memory_bytes", replica="") > 2**26
     assert after("duet_requests_limit", replica="") == 2 * SETTINGS.threads + SETTINGS.waiting
     assert after("duet_requests_waiting", replica="") == 0
+    assert after("duet_changes_limit", replica="") == 1 + SETTINGS.waiting
+    assert [one["replica"] for one in after.labels("duet_changes_under_way")] == [""]
     more = {
         name: after("duet_searches_total", answer="exact", replica=name)
         - before("duet_searches_total", answer="exact", replica=name)

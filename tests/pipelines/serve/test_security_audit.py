@@ -18,7 +18,9 @@ from pipelines.errors import DuetError
 from pipelines.serve.security import audit
 from pipelines.serve.security.scopes import Scope
 
+from .abuse import invalid, outcome
 from .guarded import CATALOG, METHODS, SEARCH, TOKENS, Fate, Request, call, fine, guarded, tokens_file
+from .watchers import until
 
 SECRET_ID, PICTURE = "dress-4711", b"\x89PNG picture bytes"
 WRITING = METHODS[Scope.WRITE]
@@ -141,6 +143,15 @@ def test_reading_and_methods_that_are_not_there_leave_no_line(tmp_path: Path, ca
     for token in ("reader", "writer"):
         asyncio.run(ask(tokens, "unary_unary", f"/{CATALOG}/DropEverything", TOKENS[token][0]))
     assert lines_of(caplog) == []
+
+
+@pytest.mark.parametrize("method", ["DeleteItems", "PublishSnapshot", "UpsertItems"])
+def test_damaged_bytes_have_their_line(channel: grpc.Channel, caplog: pytest.LogCaptureFixture, method: str) -> None:
+    assert outcome(channel, method, b"\xff\xff\xff") == invalid("MESSAGE_INVALID")
+    until(lambda: bool(lines_of(caplog)))
+    (line,) = lines_of(caplog)
+    assert (line["method"], line["code"]) == (f"{CATALOG}/{method}", "INVALID_ARGUMENT")
+    assert (line["who"], line["request_id"], line["items"]) == ("anonymous", "", 0)
 
 
 def test_a_request_id_is_one_line_and_not_long(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

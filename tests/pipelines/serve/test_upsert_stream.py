@@ -62,7 +62,17 @@ WRONG = {
         "[0].item.labels[0].classes[0]",
     ),
     "too many": ([Item(item_id=f"{n}", image=b"x") for n in range(21)], "TOO_MANY", "[20].item"),
-    "too large": ([Item(item_id="a", image=b"x" * 100_001)], "TOO_MANY_BYTES", "[0].item.image"),
+    "a long text": (
+        [Item(item_id="a", image=b"x", metadata={"brand": value_pb2.Value(string_value="x" * 513)})],
+        "TEXT_TOO_LONG",
+        "[0].item.metadata[brand]",
+    ),
+    "too large": ([Item(item_id="a", image=b"x" * 100_001)], "TOO_MANY_BYTES", "[0].item"),
+    "too large a text": (
+        [Item(item_id="a", image=b"x", metadata={"brand": value_pb2.Value(string_value="x" * 1_000_000)})],
+        "TOO_MANY_BYTES",
+        "[0].item",
+    ),
 }
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import grpc
 import pytest
 
+from pipelines.index import lease as lease_module
+from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
 from pipelines.search.request import AttributeCondition, SearchRequest
@@ -106,6 +108,13 @@ def test_what_has_not_changed_is_told(own: tuple[Shop, Client, Running]) -> None
     assert client.item("a").metadata == {"price": 2}
 
 
+def test_the_longest_text_is_kept_whole(own: tuple[Shop, Client, Running]) -> None:
+    _, client, _ = own
+    text = "\u00e5" * client.limits().text_length
+    client.upsert([Item(item_id="a", image=picture(60), metadata={"brand": value_pb2.Value(string_value=text)})])
+    assert client.item("a").metadata == {"brand": text}
+
+
 def test_an_earlier_snapshot_is_served_again(own: tuple[Shop, Client, Running]) -> None:
     _, client, _ = own
     first = client.published()
@@ -170,6 +179,28 @@ def test_while_another_process_writes(own: tuple[Shop, Client, Running]) -> None
             assert raised.value.reason == "INDEX_BUSY" or raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert client.search(SearchRequest(item_id=item_id(0), page_size=2)).hits
     assert client.delete([item_id(0)]).deleted_count == 1
+
+
+def test_a_change_that_another_process_overtakes_may_be_sent_again(
+    own: tuple[Shop, Client, Running], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine, client, _ = own
+    put, commit = [Item(item_id="a", image=picture(60))], Committer.commit
+
+    def overtaken(committer: Committer, *arguments: Any) -> None:
+        monkeypatch.setattr(Committer, "commit", commit)
+        lease_module._held_here.clear()  # as in another process that has our number
+        with Lease(mine.index.uri):
+            commit(committer, *arguments)
+
+    monkeypatch.setattr(Committer, "commit", overtaken)
+    with pytest.raises(ServiceError) as raised:
+        client.upsert(put, "once")
+    assert (raised.value.code, raised.value.reason) == (grpc.StatusCode.ABORTED, "INDEX_CONFLICT")
+    assert mine.index.uri not in str(raised.value)
+    assert any("was taken over by process" in record.message for record in caplog.records)
+    assert client.upsert(put, "once").changed_count == 1
+    assert client.search(image=picture(60), page_size=1).hits[0].item_id == "a"
 
 
 def test_searches_go_on_while_items_change(own: tuple[Shop, Client, Running]) -> None:

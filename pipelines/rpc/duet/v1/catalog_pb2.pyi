@@ -333,7 +333,7 @@ class GetLimitsResponse(_message.Message):
         ...
 
 class Limits(_message.Message):
-    __slots__ = ('image_bytes', 'image_pixels', 'page_size', 'attribute_conditions', 'classes_per_condition', 'manipulations', 'filter_nodes', 'filter_depth', 'filter_values', 'text_length', 'batch_searches', 'changed_items', 'changed_bytes')
+    __slots__ = ('image_bytes', 'image_pixels', 'page_size', 'attribute_conditions', 'classes_per_condition', 'manipulations', 'filter_nodes', 'filter_depth', 'filter_values', 'text_length', 'batch_searches', 'changed_items', 'changed_bytes', 'idle_seconds')
     IMAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     IMAGE_PIXELS_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -347,6 +347,7 @@ class Limits(_message.Message):
     BATCH_SEARCHES_FIELD_NUMBER: _ClassVar[int]
     CHANGED_ITEMS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     image_bytes: int
     image_pixels: int
     page_size: int
@@ -360,6 +361,7 @@ class Limits(_message.Message):
     batch_searches: int
     changed_items: int
     changed_bytes: int
+    idle_seconds: float
 
-    def __init__(self, image_bytes: _Optional[int]=..., image_pixels: _Optional[int]=..., page_size: _Optional[int]=..., attribute_conditions: _Optional[int]=..., classes_per_condition: _Optional[int]=..., manipulations: _Optional[int]=..., filter_nodes: _Optional[int]=..., filter_depth: _Optional[int]=..., filter_values: _Optional[int]=..., text_length: _Optional[int]=..., batch_searches: _Optional[int]=..., changed_items: _Optional[int]=..., changed_bytes: _Optional[int]=...) -> None:
+    def __init__(self, image_bytes: _Optional[int]=..., image_pixels: _Optional[int]=..., page_size: _Optional[int]=..., attribute_conditions: _Optional[int]=..., classes_per_condition: _Optional[int]=..., manipulations: _Optional[int]=..., filter_nodes: _Optional[int]=..., filter_depth: _Optional[int]=..., filter_values: _Optional[int]=..., text_length: _Optional[int]=..., batch_searches: _Optional[int]=..., changed_items: _Optional[int]=..., changed_bytes: _Optional[int]=..., idle_seconds: _Optional[float]=...) -> None:
         ...
