@@ -46,7 +46,7 @@ def _source(settings: IngestSettings) -> Iterator[Drops | Topic]:
         yield Drops(index, settings.watch)
         return
     with runtime(settings.ray), tempfile.TemporaryDirectory() as folder:  # Ray's reader reads the topic
-        yield Topic(index, settings.watch, Path(folder), settings.kafka_settings())
+        yield Topic(index, settings.watch, Path(folder), settings.kafka_settings(), settings.attributes)
 
 
 def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str], None]) -> None:

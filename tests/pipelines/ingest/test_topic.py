@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 import confluent_kafka
@@ -163,7 +164,60 @@ def test_what_is_no_row_is_a_dead_letter(
     oracle.check(index, entries)
     (generation,) = index.generations()
     letters = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE)
-    assert sorted(letters["item_id"].to_pylist()) == [f"{topic}/0/{offset}" for offset in range(4)]
+    assert sorted(letters["item_id"].to_pylist()) == [f"{topic}/0/2", f"{topic}/0/3", "x", "y"]
+
+
+def test_a_message_that_does_not_fit_stops_nothing(
+    tmp_path: Path,
+    pictures: Path,
+    broker: Broker,
+    checkpoint: Path,
+    oracle: Oracle,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    topic, entries = new_topic(), catalogue(3)
+    first, *others = entries.items()
+    settings = settings_of(tmp_path, broker, topic, checkpoint)
+    broker.send(topic, [message(*first, pictures)], 0)
+    watch(settings, lambda line: None)  # the index has a price, of whole numbers
+    bad: dict[str, dict[str, object]] = {
+        "fraction": {"image_uri": "0.jpg", "price": 19.99},
+        "nested": {"image_uri": "0.jpg", "price": {"amount": 5}},
+        "number": {"image_uri": 5},
+        "labels": {"image_uri": "0.jpg", TAXONOMY.names[1]: 5},
+        "empty": {},
+    }
+    broker.send(topic, [(name, json.dumps(row).encode()) for name, row in bad.items()], 0)
+    broker.send(topic, [("x" * 513, b"{}")], 0)
+    monkeypatch.setattr(topic_module, "_MESSAGES", 1)  # each is a batch of its own
+    watch(settings, lambda line: None)
+    monkeypatch.setattr(topic_module, "_MESSAGES", 100)
+    again = [(f"{name} too", json.dumps(row).encode()) for name, row in bad.items()]
+    broker.send(topic, [*again, *(message(*one, pictures) for one in others)], 0)  # and beside what is right
+    watch(settings, lambda line: None)
+    index = Index.open(settings.index)
+    oracle.check(index, entries)
+    (generation,) = index.generations()
+    letters = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE)["item_id"].to_pylist()
+    assert sorted(letters) == sorted([*bad, *(f"{name} too" for name in bad), f"{topic}/0/6"])
+    assert f"message {topic}/0/1 is refused: field 'price'" in caplog.text
+
+
+def test_snapshots_are_as_fresh_as_what_waits(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topic_module, "_MESSAGES", 2)
+    topic, index = new_topic(), Index.create(tmp_path / "index")
+    for number in range(5):
+        value = None if number == 1 else b"{}"
+        broker.producer.produce(topic, value, f"item {number}", 0, timestamp=1_000 * (number + 1))
+    assert broker.producer.flush(10) == 0
+    changes, looked, found = Topic(index, f"kafka://{broker.address}/{topic}", tmp_path, {}), datetime.now(UTC), []
+    while batch := changes.waiting():
+        for number, source in enumerate(batch):
+            found.append(changes.fresh_at(batch[number + 1 :], looked).timestamp())
+            changes.taken(source)
+    # Changes of the first batch while its deletion waits; then all of it; the second; and the last message.
+    assert found == [1, 2, 4, looked.timestamp()]
 
 
 def test_what_cannot_be_read_is_told(
