@@ -14,6 +14,7 @@ from pipelines.data.rows import LINE_LIMIT
 from pipelines.data.schemas import normal_name
 from pipelines.errors import ManifestError
 from pipelines.index.naming import ITEMS
+from pipelines.index.schema import NO_FIELD
 from pipelines.index.store import Index
 
 _NUMBERS = {pa.int64(), pa.float64()}
@@ -48,7 +49,8 @@ class Fields:
         for generation in index.generations():
             names |= dict.fromkeys(generation.taxonomy.names)
             for field in index.dataset(ITEMS, generation.name).schema.field("metadata").type:
-                known.setdefault(field.name, []).append(field.type)
+                if field != NO_FIELD:
+                    known.setdefault(field.name, []).append(field.type)
         return cls(known, list(names)) if attributes is None else cls(known, attributes, attributes)
 
     def line(self, item_id: str, row: Mapping[str, Any]) -> str:
@@ -94,7 +96,7 @@ class Fields:
         if kinds is None:
             check_name(name)
             kind = _kind(value)
-            before = first.get(name) or self._first.get(name, kind)
+            before = self._first.get(name, kind)
             # Whole numbers among fractions are fractions, as in any manifest.
             first[name] = pa.float64() if {before, kind} == _NUMBERS else before
             kinds = [first[name]]
@@ -119,7 +121,9 @@ def _classes(value: Any) -> list[str | None]:
 
 def _kind(value: Any) -> pa.DataType:
     """The type of a column whose first value this is."""
-    return LABELS if isinstance(value, list) else metadata_type(_array(value).type)
+    kind = LABELS if isinstance(value, list) else metadata_type(_array(value).type)
+    assert kind is not None, value
+    return kind
 
 
 def _array(value: Any) -> pa.Array:

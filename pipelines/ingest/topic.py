@@ -22,28 +22,18 @@ import ray
 
 from pipelines.data.files import Source
 from pipelines.errors import ManifestError
-from pipelines.index.datasets import create_dataset, open_dataset
 from pipelines.index.store import Index
 
 from .drops import DELETES
 from .fields import Fields
 from .message import key_id, row_id, value_row
+from .offsets import Offsets
 from .quiet import quiet_data
 
 _MESSAGES = 10_000  # of a partition and batch at most
 _TIMEOUT_MS = 10_000  # of a read; what it has not reached is read later
 _BROKER_S = 10.0
 _READER_CPUS = 0.25
-_KEPT = timedelta(minutes=10)  # versions of the offsets: a commit looks for conflicts in those since it read
-_CLEANED = 64  # versions
-_RETRIES = 100  # of a commit beside others
-_SCHEMA = pa.schema(
-    [
-        pa.field("topic", pa.string(), nullable=False),
-        pa.field("partition", pa.int32(), nullable=False),
-        pa.field("offset", pa.int64(), nullable=False),  # of the next message
-    ]
-)
 _log = logging.getLogger(__name__)
 
 
@@ -76,10 +66,8 @@ class Topic:
             raise ManifestError(f"{address}: a topic is kafka://HOST:PORT,…/TOPIC")
         self._servers, self._folder, self._config = servers.split(","), folder, config
         self._index, self._attributes = index, attributes
-        self._uri = index.table_uri("offsets")
-        create_dataset(self._uri, _SCHEMA.empty_table())
-        rows = open_dataset(self._uri).to_table().to_pylist()
-        self._next = {row["partition"]: row["offset"] for row in rows if row["topic"] == self._topic}
+        self._offsets = Offsets(index, self._topic)
+        self._next = self._offsets.read()
         self._reached: dict[int, int] = {}  # by partition, what the batch that waits ends at
         self._cut: set[int] = set()  # partitions that have more than the batch does
         self._oldest_ms, self._latest_ms = 0, dict[int, int]()  # the first of the batch; the last of each partition
@@ -122,14 +110,7 @@ class Topic:
 
     def _advance(self) -> None:
         self._next |= self._reached
-        own = [{"topic": self._topic, "partition": p, "offset": offset} for p, offset in sorted(self._next.items())]
-        # Other topics' rows may change meanwhile.
-        merge = open_dataset(self._uri).merge_insert(["topic", "partition"])
-        merge.when_matched_update_all().when_not_matched_insert_all().conflict_retries(_RETRIES)
-        merge.execute(pa.Table.from_pylist(own, schema=_SCHEMA))
-        dataset = open_dataset(self._uri)
-        if dataset.version % _CLEANED == 0:
-            dataset.cleanup_old_versions(_KEPT)
+        self._offsets.write(self._next)
 
     def _ranges(self) -> dict[int, tuple[int, int]]:
         """Partition -> offsets of the next batch, the second exclusive."""
@@ -218,7 +199,7 @@ class Topic:
         except ManifestError as error:
             place = f"{self._topic}/{message['partition']}/{message['offset']}"
             _log.warning("message %s is refused: %s", place, error)
-            # What the batch says of the item otherwise is not lost with it.
-            if item_id is None or last.get(item_id, "") != "":
-                item_id = place
+            item_id = item_id or place
+            if last.get(item_id, fields.refused(item_id)) != fields.refused(item_id):
+                item_id = place  # what the batch says of the item otherwise is not lost with it
             return item_id, fields.refused(item_id)

@@ -47,7 +47,10 @@ class NotReadyError(Exception):
 
 
 class StoppedError(Exception):
-    """The caller has gone, or its deadline has passed: nobody waits for an answer."""
+    """The caller has gone, its deadline has passed, or it sends nothing more: nobody waits for an answer."""
+
+    def __init__(self, why: str = "the deadline passed before the answer") -> None:
+        super().__init__(why)
 
 
 class ReplicaLostError(Exception):
@@ -101,7 +104,7 @@ def to_status(error: Exception) -> status_pb2.Status:
             message = "the replica that worked on it has died; whether something was changed is not known"
             return _status(grpc.StatusCode.ABORTED, "REPLICA_LOST", message)
         case StoppedError():
-            return _status(grpc.StatusCode.DEADLINE_EXCEEDED, "STOPPED", "the deadline passed before the answer")
+            return _status(grpc.StatusCode.DEADLINE_EXCEEDED, "STOPPED", str(error))
     return _status(grpc.StatusCode.INTERNAL, "INTERNAL", "the server failed; its log says why")
 
 

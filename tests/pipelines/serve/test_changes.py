@@ -106,6 +106,7 @@ def test_silent_streams_are_ended_and_others_get_their_turn(place: Place, shop: 
             assert third.result(30).changed_count == 1
             for call in stalled:
                 assert outcome_of(call.exception(30)) == Outcome(grpc.StatusCode.DEADLINE_EXCEEDED, "STOPPED")
+                assert "nothing came for" in call.details()
         until(lambda: changes.under_way == 0)
         assert outcome(channel, "UpsertItems", put("fourth")) == OK
 
