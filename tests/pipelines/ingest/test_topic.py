@@ -11,7 +11,7 @@ import confluent_kafka
 import pytest
 
 from pipelines.errors import ManifestError
-from pipelines.index.naming import DEAD_LETTERS
+from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
 from pipelines.ingest import topic as topic_module
@@ -202,6 +202,38 @@ def test_a_message_that_does_not_fit_stops_nothing(
     letters = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE)["item_id"].to_pylist()
     assert sorted(letters) == sorted([*bad, *(f"{name} too" for name in bad), f"{topic}/0/6"])
     assert f"message {topic}/0/1 is refused: field 'price'" in caplog.text
+
+
+def test_a_refused_message_takes_nothing_else_of_its_item_with_it(
+    tmp_path: Path, pictures: Path, broker: Broker, checkpoint: Path, oracle: Oracle
+) -> None:
+    topic, entries = new_topic(), catalogue(4)
+    kept, gone, mended, worse = entries
+    settings = settings_of(tmp_path, broker, topic, checkpoint)
+    broker.send(topic, [message(gone, entries[gone], pictures), message(worse, entries[worse], pictures)], 0)
+    watch(settings, lambda line: None)
+    bad = json.dumps({"price": 19.99}).encode()
+    sent = [message(kept, entries[kept], pictures), (kept, bad)]  # offsets 2 and 3
+    sent += [(gone, None), (gone, bad)]  # 4 and 5
+    sent += [(mended, bad), message(mended, entries[mended], pictures)]
+    broker.send(topic, [*sent, (worse, bad), (worse, b"{")], 0)
+    watch(settings, lambda line: None)
+    index = Index.open(settings.index)
+    (generation,) = index.generations()
+
+    def letters() -> list[tuple[str, str, str]]:
+        table = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE)
+        return sorted((row["item_id"], row["stage"], row["code"]) for row in table.to_pylist())
+
+    items = index.dataset(ITEMS, generation.name).to_table(filter=LIVE)
+    assert sorted(items["item_id"].to_pylist()) == [kept, mended, worse]  # what was indexed stays as it was
+    places = [(f"{topic}/0/{offset}", "read", "EMPTY") for offset in (3, 5)]
+    assert letters() == sorted([*places, (worse, "read", "EMPTY")])
+    broker.send(topic, [message(worse, entries[worse], pictures)], 0)  # a good one again ends the complaint
+    watch(settings, lambda line: None)
+    assert letters() == sorted(places)
+    del entries[gone]
+    oracle.check(index, entries)
 
 
 def test_snapshots_are_as_fresh_as_what_waits(tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
