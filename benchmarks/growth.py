@@ -7,9 +7,9 @@ Drawn pictures and a small, untrained encoder (32 x 32 pixels), so that little b
 upkeep is left to measure. Each size is ingested by `duet ingest` in processes of its own, whose memory is looked at
 several times a second (USS: what a process shares with no other). Then both indices get increments of 1,000 items in
 turn, half of them new and half with another picture, each published. Costs are compared as means, since upkeep comes
-every few increments: of 48 some four extend the larger index's vector indices, and one of these makes their parts one.
-None is trained anew, and the smaller index has no vector index at all. The claims: an increment into the larger one
-costs at most 1.3 times one into the smaller; and memory stays as it is.
+every few increments; of a dozen one extends the larger index's vector indices, or makes their parts one, and the
+smaller index has none, until it grows beyond 20,000 items. The claims: an increment into the larger one costs at most 1.3 times one into
+the smaller; and memory stays as it is.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs=2, default=[10_000, 100_000], help="items in the indices before")
     parser.add_argument("--items", type=int, default=1_000, help="of an increment")
-    parser.add_argument("--increments", type=int, default=48)
+    parser.add_argument("--increments", type=int, default=12)
     parser.add_argument("--attributes", type=int, default=4)
     parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     return parser.parse_args(argv)
