@@ -8,8 +8,8 @@ upkeep is left to measure. Each size is ingested by `duet ingest` in processes o
 several times a second (USS: what a process shares with no other). Then both indices get increments of 1,000 items in
 turn, half of them new and half with another picture, each published. Costs are compared as means, since upkeep comes
 every few increments; of a dozen one extends the larger index's vector indices, or makes their parts one, and the
-smaller index has none, until it grows beyond 20,000 items. The claims: an increment into the larger one costs at most 1.3 times one into
-the smaller; and memory stays as it is.
+smaller index has none, until it grows beyond 20,000 items. The claims: an increment into the larger
+one costs at most 1.3 times one into the smaller; and memory stays as it is.
 """
 
 from __future__ import annotations
