@@ -17,20 +17,18 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pydantic import ValidationError
 
-from .errors import ClusterError
+from .errors import ClusterError, first_line
 from .settings import describe, fail
 
 INTERRUPTED = 130  # as a shell reports SIGINT
 # `OSError`s that tell nothing of a file or a store: how we deal with processes and threads is our own fault.
 _PROCESSES = (BlockingIOError, ChildProcessError, ProcessLookupError, TimeoutError)
-_RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+$")
 
 
 class Main(Protocol):
@@ -73,9 +71,8 @@ def command(prog: str, *user_errors: type[ValueError]) -> Callable[[Main], Main]
             except _PROCESSES:
                 raise
             except OSError as error:
-                # What a store says may have more lines, and Lance ends the first one in its own source line.
-                reason = _RUST_SOURCE.sub("", str(_original(error)).partition("\n")[0])
-                fail(prog, "; ".join([f"cannot be read or written: {reason}", *getattr(error, "__notes__", [])]))
+                reason = f"cannot be read or written: {first_line(_original(error))}"
+                fail(prog, "; ".join([reason, *getattr(error, "__notes__", [])]))
 
         return bounded
 

@@ -51,12 +51,13 @@ class ConflictError(StoreError):
 class GateError(StoreError):
     """What was to be published is not fit for it; what was published stands.
 
-    Attributes:
-        why: without the index's address, which strangers are not told.
+    Args:
+        message: what happened, and where.
+        why: alone, without the index's address, which strangers are not told.
     """
 
-    def __init__(self, why: str, place: str) -> None:
-        super().__init__(f"nothing is published at {place}, and what was published stands: {why}")
+    def __init__(self, message: str, why: str = "") -> None:
+        super().__init__(message)
         self.why = why
 
 

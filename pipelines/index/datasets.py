@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,13 +15,13 @@ import pyarrow.compute as pc
 from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
 from lance.fragment import FragmentMetadata, write_fragments
 
+from cluster.errors import first_line
 from pipelines.errors import StoreError
 
 Fragments = tuple[str, ...]  # descriptions of fragments that belong to no version yet, JSON
 Result = TypeVar("Result")
 
 _BESIDE = 8  # tables at once
-_RUST_SOURCE = re.compile(r", /\S+\.rs:\d+:\d+$")  # Lance ends its messages in its own source line
 
 
 def open_dataset(uri: str, version: int | None = None, session: Session | None = None) -> lance.LanceDataset:
@@ -35,7 +34,7 @@ def open_dataset(uri: str, version: int | None = None, session: Session | None =
         return lance.dataset(uri, version=version, session=session)
     except (ValueError, OSError) as error:
         at = "" if version is None else f" at version {version}"
-        raise StoreError(f"table {uri}{at} cannot be opened: {_first_line(error)}") from error
+        raise StoreError(f"table {uri}{at} cannot be opened: {first_line(error)}") from error
 
 
 def dataset_exists(uri: str) -> bool:
@@ -45,9 +44,9 @@ def dataset_exists(uri: str) -> bool:
     except ValueError as error:
         if "not found" in str(error):
             return False
-        raise StoreError(f"{uri} cannot be opened: {_first_line(error)}") from error
+        raise StoreError(f"{uri} cannot be opened: {first_line(error)}") from error
     except OSError as error:
-        raise StoreError(f"{uri} cannot be reached: {_first_line(error)}") from error
+        raise StoreError(f"{uri} cannot be reached: {first_line(error)}") from error
     return True
 
 
@@ -63,7 +62,7 @@ def create_dataset(uri: str, rows: pa.Table) -> None:
         lance.write_dataset(rows, uri, mode="create")
     except OSError as error:
         if not dataset_exists(uri):  # else another process was faster
-            raise StoreError(f"{uri} cannot be written: {_first_line(error)}") from error
+            raise StoreError(f"{uri} cannot be written: {first_line(error)}") from error
 
 
 def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> Fragments:
@@ -137,7 +136,3 @@ def delete_rows(dataset: lance.LanceDataset, gone: pc.Expression) -> tuple[list[
         else:
             updated.append(rest)
     return removed, updated
-
-
-def _first_line(error: Exception) -> str:
-    return _RUST_SOURCE.sub("", str(error).splitlines()[0])

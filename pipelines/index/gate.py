@@ -209,7 +209,7 @@ class Gate:
                 self._refuse(f"the vector index of table {table} finds {recall:.1%} of the {_HITS} nearest")
 
     def _refuse(self, why: str) -> None:
-        raise GateError(why, self.uri)
+        raise GateError(f"nothing is published at {self.uri}, and what was published stands: {why}", why)
 
 
 def _hashes(dataset: lance.LanceDataset, columns: list[str]) -> NDArray[np.int64]:

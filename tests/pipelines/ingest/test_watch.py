@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import ManifestError
+from pipelines.errors import GateError, ManifestError
 from pipelines.index.lease import Lease
 from pipelines.index.store import Index
 from pipelines.ingest.drops import Drops
@@ -133,6 +133,17 @@ def test_a_drop_that_cannot_be_read_stops_what_comes_after_it(tmp_path: Path, ch
     watch(settings_of(tmp_path, checkpoint))
     latest = Index.open(tmp_path / "index").latest()
     assert latest is not None and latest.items == 5
+
+
+def test_a_drop_that_the_gate_refuses_is_named(tmp_path: Path, checkpoint: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_manifest(folder / "1.parquet", catalogue(4))
+    write_manifest(folder / "2.delete.parquet", catalogue(3))
+    with pytest.raises(GateError, match=r"2.delete.parquet is not taken in, .*: of 4 served items 1 are left"):
+        watch(settings_of(tmp_path, checkpoint))
+    latest = Index.open(tmp_path / "index").latest()
+    assert latest is not None and latest.items == 4
 
 
 def test_a_watch_that_is_killed_between_publication_and_record_takes_it_in_again(
