@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.checkpoint import Checkpoint, load_checkpoint
+from pipelines.data.manifest import Manifest
 from pipelines.errors import CheckpointError, StoreError
 from pipelines.index.datasets import dataset_exists
 from pipelines.index.generation import Generation
@@ -21,6 +22,18 @@ class Target:
 
     checkpoint: Checkpoint
     folder: str
+
+    def open_manifest(self, settings: IngestSettings) -> Manifest:
+        """The manifest, its labels as training and evaluation read them; one without labels is indexed as well."""
+        manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
+        taxonomy = self.checkpoint.taxonomy
+        if settings.attributes is None and not set(taxonomy.names).isdisjoint(manifest.metadata):
+            return Manifest.labelled(settings.manifest, taxonomy, roots=settings.roots)
+        return manifest
+
+    def ignored(self, manifest: Manifest) -> tuple[str, ...]:
+        """Label columns of the manifest that the encoder does not know."""
+        return tuple(name for name in manifest.attributes if name not in self.checkpoint.taxonomy.names)
 
 
 def choose_targets(settings: IngestSettings) -> list[Target]:

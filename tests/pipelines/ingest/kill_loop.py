@@ -27,16 +27,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import lancedb
 import psutil
 
-from pipelines.errors import StoreError
-from pipelines.index.naming import ITEMS
-from pipelines.index.snapshot import Snapshot
 from pipelines.index.store import Index
 
+from .kill_check import Check
 from .support import Entry, Oracle, catalogue, write_checkpoint, write_manifest
 
 _FIRST = 300  # items; tables of 256 rows get a vector index
@@ -58,8 +54,7 @@ class Loop:
     Attributes:
         wanted: the catalogue as it should be.
         kills: how often which process was killed.
-        last: the id of the snapshot that was checked last; ids never go back.
-        contents: item ids with their states, by snapshot, as it was first seen.
+        check: looks at what is published.
     """
 
     folder: Path
@@ -68,8 +63,6 @@ class Loop:
     wanted: dict[str, Entry] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
     looks: int = 0
-    last: str = ""
-    contents: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.took: dict[str, float] = {}  # seconds of the last whole run of a command
@@ -77,8 +70,8 @@ class Loop:
             write_checkpoint(self.folder / f"checkpoint {seed}", seed=seed) for seed in range(2)
         )
         oracles = [Oracle.of(self.checkpoint), Oracle.of(self.other)]
-        self.oracles = {oracle.checkpoint.digest: oracle for oracle in oracles}
         self.index = self.folder / "index"
+        self.check = Check(self.index, {oracle.checkpoint.digest: oracle for oracle in oracles})
 
     def round(self, number: int) -> str:
         """One change, killed and then ended; what it was, in words."""
@@ -141,7 +134,7 @@ class Loop:
         by_ray = self.dice.random() < self.ray_share
         inline = ["--inline-rows", "0" if by_ray else "512"]
         where = ["--manifest", manifest, "--index", str(self.index)]
-        if not self.last:  # from then on the index knows its encoders
+        if not self.check.last:  # from then on the index knows its encoders
             where += ["--checkpoint", str(self.checkpoint)]
         return ["pipelines.ingest", *where, *_COMMON, *_QUICK, *inline]
 
@@ -149,7 +142,7 @@ class Loop:
         """The last snapshot that has the catalogue as it was."""
         assert changed != before
         for snapshot in reversed(Index.open(self.index).snapshots()):
-            if self._fault(snapshot, before, before) is None:
+            if self.check.fault(snapshot, before, before) is None:
                 return snapshot.snapshot_id
         raise AssertionError("what was published before the last change is not listed any more")
 
@@ -159,10 +152,10 @@ class Loop:
             if (who := self._killed(arguments)) is None:
                 break
             killed.append(who)
-            self._check(before, after)
+            self.check(before, after)
         if arguments[1] != "retire" or arguments[2] in self._generations():  # else it was killed when it was done
             self._to_its_end(arguments)
-        self._check(after, after)
+        self.check(after, after)
         return f"killed: {', '.join(killed) or 'nothing'}"
 
     def _generations(self) -> set[str]:
@@ -219,51 +212,6 @@ class Loop:
                 [sys.executable, "-m", *arguments], stdout=output, stderr=output, env=dict(os.environ)
             )
 
-    def _check(self, before: dict[str, Entry], after: dict[str, Entry]) -> None:
-        """What is published: every item is as in one of the two, and all tables say so."""
-        try:
-            snapshot = Index.open(self.index).latest()
-        except StoreError:
-            snapshot = None  # killed before there was an index
-        if snapshot is None:
-            assert not before, "what was published is gone"
-            return
-        assert snapshot.snapshot_id >= self.last, "an older snapshot came back"
-        self.last = snapshot.snapshot_id
-        fault = self._fault(snapshot, before, after)
-        assert fault is None, fault
-        for row in lancedb.connect(str(self.index)).open_table("snapshots").to_arrow().to_pylist():
-            if row["snapshot_id"]:  # the sentinel has none
-                found = self._items(row)
-                assert self.contents.setdefault(row["snapshot_id"], found) == found, f"{row['snapshot_id']} changed"
-
-    def _items(self, row: dict[str, Any]) -> dict[str, tuple[str, int]]:
-        """Items of a listed snapshot, by LanceDB alone."""
-        (version,) = (entry["version"] for entry in row["tables"] if entry["table"] == ITEMS)
-        table = lancedb.connect(str(self.index)).open_table(f"{row['generation']}.{ITEMS}")
-        table.checkout(version)
-        items = table.to_arrow().select(["item_id", "image_hash", "metadata"]).to_pylist()
-        return {one["item_id"]: (one["image_hash"], one["metadata"]["price"]) for one in items if one["item_id"] >= " "}
-
-    def _fault(self, snapshot: Snapshot, before: dict[str, Entry], after: dict[str, Entry]) -> str | None:
-        """What is wrong with a snapshot, None if nothing is."""
-        index = Index.open(self.index)
-        rows = index.reader(snapshot).items(["item_id", "image_hash", "labels", "metadata"]).to_pylist()
-        found = {row["item_id"]: (row["image_hash"], row["metadata"]["price"]) for row in rows}
-        mixed: dict[str, Entry] = {}
-        for item_id in {*found, *before, *after}:
-            states = [one.get(item_id) for one in (before, after)]
-            fits = [state for state in states if (None if state is None else _state(state)) == found.get(item_id)]
-            if not fits:
-                return f"{snapshot.snapshot_id}: {item_id!r} is {found.get(item_id)}, and should be one of {states}"
-            if fits[0] is not None:
-                mixed[item_id] = fits[0]
-        try:
-            self.oracles[snapshot.model_digest].check(index, mixed, snapshot)
-        except AssertionError as error:
-            return f"{snapshot.snapshot_id}: the tables do not fit their items: {error}"
-        return None
-
 
 def _by_ray(arguments: list[str]) -> bool:
     return "--inline-rows 0" in " ".join(arguments)
@@ -274,10 +222,6 @@ def _kind(arguments: list[str]) -> str:
     return " ".join(
         [*arguments[:2], *(name for name in ("--delete", "new") if name in arguments), str(_by_ray(arguments))]
     )
-
-
-def _state(entry: Entry) -> tuple[str, int | None]:
-    return entry.hash, entry.price
 
 
 def _title(process: psutil.Process) -> str:

@@ -16,7 +16,7 @@ from pipelines.index.lease import Lease
 from pipelines.index.requests import Request, Requests
 from pipelines.index.store import Index
 from pipelines.ingest import delete as delete_module
-from pipelines.ingest import driver as driver_module
+from pipelines.ingest import run as run_module
 from pipelines.search.limits import Limits
 from pipelines.search.request import SearchRequest
 from pipelines.serve.engines import Engines
@@ -98,7 +98,7 @@ def test_another_server_answers_alike_and_changes_nothing(index: Index) -> None:
         assert raised.value.reason == "REQUEST_ID_REUSED"
 
 
-@windows(driver_module)
+@windows(run_module)
 @pytest.mark.parametrize("meanwhile", [False, True])
 def test_an_upsert_that_was_killed(
     index: Index, owner: Any, name: str, after: bool, done: bool, meanwhile: bool
