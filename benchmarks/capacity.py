@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import lance
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     receipts.append(Receipt(sequence, tuple(chunk[ITEMS]["item_id"].to_pylist()), (), fragments))
                     for table, part in chunk.items():
                         rows[table] += len(part)
-                commits.append(seconds(lambda receipts=receipts: committer.commit(receipts)))
+                commits.append(seconds(partial(committer.commit, receipts)))
             maintain(committer, UpkeepSettings(vector=VectorIndexSettings(rows=2**60)))
             generation = committer.generation.name
         total = sum(rows.values())
@@ -85,7 +86,7 @@ def _measure_index(index: Index, generation: str, table: str, queries: int) -> N
     some = dataset.to_table(columns=["embedding"], filter=LIVE, limit=queries)["embedding"].to_pylist()
     vectors = [np.asarray(row, np.float32) for row in some]
     for what, exact in (("by the index", False), ("by a scan", True)):
-        times = [seconds(lambda v=v, e=exact: nearest(dataset, v, 100, where=LIVE, exact=e)) for v in vectors]
+        times = [seconds(partial(nearest, dataset, one, 100, where=LIVE, exact=exact)) for one in vectors]
         print(f"100 nearest          {1000 * statistics.median(times):.1f} ms {what} (median)")
 
 

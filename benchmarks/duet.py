@@ -47,7 +47,7 @@ def main() -> None:
     given = options().parse_args()
     torch.manual_seed(0)
     encoder = M3Net(EncoderConfig(backbone=given.backbone), taxonomy_of(given.attributes, given.classes))
-    encoder = encoder.eval().to(given.device, memory_format=torch.channels_last)
+    encoder = encoder.eval().to(given.device).to(memory_format=torch.channels_last)
     images = torch.randint(0, 256, (given.batch, 3, given.size, given.size), dtype=torch.uint8, device=given.device)
     images = images.contiguous(memory_format=torch.channels_last)
     wait = torch.cuda.synchronize if given.device != "cpu" else lambda: None

@@ -107,8 +107,9 @@ def queries(shop: Shop, item: int) -> list[np.ndarray]:
     assert shop.means.class_level is not None
     result = []
     for m in _WANTED:
-        own = np.flatnonzero((shop.pair_item == item) & (shop.pair_class == m)) if shop.carried[item, m] else []
-        result.append(shop.class_vectors[own[0]] if len(own) else shop.means.class_level[m].numpy())
+        own = np.flatnonzero((shop.pair_item == item) & (shop.pair_class == m))
+        carried = shop.carried[item, m] and len(own)
+        result.append(shop.class_vectors[own[0]] if carried else shop.means.class_level[m].numpy())
     return result
 
 

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,8 @@ async def _measure(shop: Shop, target: str, pages: Sequence[int], calls: int) ->
                     return shop.engine.search(request)
 
                 expected = await timed("engine", ours, times)
-                answer = await timed("gRPC", lambda message=message: search.Search(message), times)
-                found = await timed("client", lambda request=request: client.search(request), times)
+                answer = await timed("gRPC", partial(search.Search, message), times)
+                found = await timed("client", partial(client.search, request), times)
                 await timed("empty", lambda: catalog.GetLimits(catalog_pb2.GetLimitsRequest()), times)
                 inside = sum(one.duration.ToNanoseconds() / 1e6 for one in answer.timings)
                 times["outside"].append(times["gRPC"][-1] - inside)

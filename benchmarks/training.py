@@ -49,15 +49,17 @@ def main() -> None:
     torch.manual_seed(0)
     encoder = build_encoder(EncoderConfig(backbone=given.backbone), taxonomy_of(given.attributes, given.classes))
     device = torch.device(given.device)
-    encoder = encoder.to(device, memory_format=torch.channels_last)
+    encoder = encoder.to(device).to(memory_format=torch.channels_last)
     step = TrainingStep(encoder, Objective(ObjectiveConfig(), encoder), AugmentationConfig(), 255).to(device).train()
     optimizer, average = optimizer_of(step, OptimizerSection()), WeightAverage(encoder, 0.99)
     batch = to_device(random_batch(encoder, given, np.random.default_rng(0)), device)
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     images = normalize(batch.images).contiguous(memory_format=torch.channels_last)
 
+    backbone = encoder.get_submodule("backbone")
+
     def bare() -> None:
-        encoder.backbone(images).square().mean().backward()
+        backbone(images).square().mean().backward()
         encoder.zero_grad(set_to_none=True)
         wait()
 
