@@ -56,10 +56,10 @@ def main() -> None:
     wait = torch.cuda.synchronize if device.type == "cuda" else lambda: None
     images = normalize(batch.images).contiguous(memory_format=torch.channels_last)
 
-    backbone = encoder.get_submodule("backbone")
+    network = encoder.get_submodule("backbone")
 
     def bare() -> None:
-        backbone(images).square().mean().backward()
+        network(images).square().mean().backward()
         encoder.zero_grad(set_to_none=True)
         wait()
 
