@@ -76,29 +76,27 @@ def settle(running: Running, before: dict[str, int]) -> None:
         time.sleep(0.02)
 
 
-def abandoned(running: Running, seed: int) -> Counter[grpc.StatusCode]:
+def abandoned(channel: grpc.Channel, seed: int) -> Counter[grpc.StatusCode]:
     """A thousand calls, each cancelled within 30 ms."""
     rng, codes = random.Random(seed), Counter[grpc.StatusCode]()
-    with grpc.insecure_channel(running.target) as channel:
-        search = search_pb2_grpc.SearchServiceStub(channel).Search
-        waiting: list[tuple[float, int, Any]] = []
-        for number in range(COUNT):
-            call = search.future(rng.choice(WAITED_FOR), timeout=20)
-            heapq.heappush(waiting, (time.monotonic() + rng.choice([0, rng.random() * 0.03]), number, call))
-            while waiting and (waiting[0][0] < time.monotonic() or number == COUNT - 1):
-                call = heapq.heappop(waiting)[2]
-                call.cancel()
-                codes[call.code()] += 1
+    search = search_pb2_grpc.SearchServiceStub(channel).Search
+    waiting: list[tuple[float, int, Any]] = []
+    for number in range(COUNT):
+        call = search.future(rng.choice(WAITED_FOR), timeout=20)
+        heapq.heappush(waiting, (time.monotonic() + rng.choice([0, rng.random() * 0.03]), number, call))
+        while waiting and (waiting[0][0] < time.monotonic() or number == COUNT - 1):
+            call = heapq.heappop(waiting)[2]
+            call.cancel()
+            codes[call.code()] += 1
     return codes
 
 
-def impatient(running: Running, seed: int) -> Counter[grpc.StatusCode]:
+def impatient(channel: grpc.Channel, seed: int) -> Counter[grpc.StatusCode]:
     """A thousand calls at once, each with 50 ms."""
     rng = random.Random(seed)
-    with grpc.insecure_channel(running.target) as channel:
-        search = search_pb2_grpc.SearchServiceStub(channel).Search
-        calls = [search.future(rng.choice(WAITED_FOR), timeout=0.05) for _ in range(COUNT)]
-        return Counter(call.code() for call in calls)
+    search = search_pb2_grpc.SearchServiceStub(channel).Search
+    calls = [search.future(rng.choice(WAITED_FOR), timeout=0.05) for _ in range(COUNT)]
+    return Counter(call.code() for call in calls)
 
 
 ALLOWED = {
@@ -119,7 +117,8 @@ def test_a_thousand_who_do_not_wait_leave_nothing(
     with Client(busy.target) as client:
         expected = client.search(image=picture(3)).hits
         for seed in range(2):
-            codes = callers(busy, seed)
+            with grpc.insecure_channel(busy.target) as channel:
+                codes = callers(channel, seed)
             assert codes.total() == COUNT and codes.keys() <= ALLOWED, codes
             assert codes[grpc.StatusCode.DEADLINE_EXCEEDED] + codes[grpc.StatusCode.CANCELLED] > COUNT / 10, codes
             settle(busy, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -52,16 +53,21 @@ IMPOSSIBLE = {
 TEXTS = {**{name: (text, "") for name, text in NAMED.items()}, **IMPOSSIBLE}
 
 
-@pytest.fixture(scope="module")
-def odd(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
-    """To a server of items with odd ids."""
-    folder, checkpoint = tmp_path_factory.mktemp("odd"), shop.checkpoint
+def odd_shop(folder: Path, like: Shop) -> Shop:
+    """Items with odd ids, all of one picture."""
+    checkpoint = like.checkpoint
     ids = [unicodedata.normalize("NFC", text) for text in NAMED.values()]
     duets = encode_images(checkpoint, [prepare(picture(1), checkpoint.preparation)] * len(ids), [()] * len(ids))
     index = Index.create(folder / "index")
     tables = tables_of(ids, range(len(ids)), duets, checkpoint)
-    publish_tables(index, checkpoint, str(shop.checkpoint_folder), tables)
-    with serving(Shop(index, checkpoint, shop.checkpoint_folder)) as running:
+    publish_tables(index, checkpoint, str(like.checkpoint_folder), tables)
+    return Shop(index, checkpoint, like.checkpoint_folder)
+
+
+@pytest.fixture(scope="module")
+def odd(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
+    """To a server of items with odd ids."""
+    with serving(odd_shop(tmp_path_factory.mktemp("odd"), shop)) as running:
         with Client(running.target) as client:
             client.published()
         with grpc.insecure_channel(running.target) as channel:
