@@ -1,6 +1,6 @@
 """Items of two classes at once, against what one would write with faiss.
 
-    pip install faiss-cpu
+    pip install --no-deps faiss-cpu
     python -m benchmarks.multilabel                    # 100,000 items of 1024 numbers: minutes on two cores
 
 Asked is for items like one, of two classes of an attribute: those that carry both first, by the mean of their class
@@ -18,7 +18,6 @@ Recall is of the places, by products in double precision. The claim: three times
 from __future__ import annotations
 
 import argparse
-import importlib
 import statistics
 import tempfile
 import time
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.peers import peer
 from benchmarks.shop import Shop, shop_options
 from pipelines.search.request import AttributeCondition, SearchRequest
 
@@ -135,14 +135,15 @@ def _inverted(faiss: Any, vectors: np.ndarray) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    faiss = importlib.import_module("faiss")
+    if (faiss := peer("faiss")) is None:
+        return 1
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         shop = Shop(options.items, options.width, Path(folder), options.data)
-        peer = Peer(faiss, shop, options.hits)
+        theirs = Peer(faiss, shop, options.hits)
         expected = [truth(shop, item, options.hits) for item in range(options.queries)]
-        sides = {"engine": engine_asked(shop, options.hits), "merging": peer.merging, "selecting": peer.selecting}
+        sides = {"engine": engine_asked(shop, options.hits), "merging": theirs.merging, "selecting": theirs.selecting}
         print(f"{options.items:,} items of {options.width} ({options.data}), {options.hits} hits, one thread")
         medians = {}
         times: dict[str, list[float]] = {name: [] for name in sides}

@@ -8,14 +8,13 @@ How the vectors lie: `benchmarks.shop`. There is one attribute, so that a search
 for the nearest, in which all sides can be compared: the engine, which explains each hit, with embeddings in memory and
 with none, and in a process for each core, as replicas may be; Lance's vector index of the same table, through
 `pipelines.index.vector_index.nearest`; a product of the query with all vectors in single precision; and faiss, if it is
-installed (``pip install faiss-cpu``): HNSW on eight bits, and inverted lists, each as wide as its recall needs. Recall
+installed (`benchmarks.peers`): HNSW on eight bits, and inverted lists, each as wide as its recall needs. Recall
 is of the 100 nearest, by products in double precision. At the end the engine's search for items of two classes.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.peers import peer
 from benchmarks.rates import Ask, engine_asked, rate, rate_of_processes
 from benchmarks.shop import Shop, shop_options
 from pipelines.index.vector_index import nearest
@@ -112,10 +112,7 @@ def recall(ask: Ask, truth: Sequence[set[int]]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     options = _options(argv)
-    try:
-        faiss = importlib.import_module("faiss")
-    except ImportError:
-        faiss = None
+    faiss = peer("faiss")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         shop = Shop(options.items, options.width, Path(folder), options.data)
         truth = exact(shop, options.queries, options.hits)

@@ -8,17 +8,15 @@ made before. Duet writes fragments a chunk at a time and commits them in groups,
 ids taken out; here in one process, one after the other, while in ingestion workers write and the driver commits. Plain
 LanceDB adds the same groups to the same tables (``Table.add``), which neither replaces nor agrees between tables. Ray
 Data is the stock way to fill a Lance table from a pipeline, a table after the other: by ``Dataset.write_lance``, and by
-``write_lance`` of lance-ray, if it is installed (``pip install --no-deps lance-ray more_itertools``). The claims: at
+``write_lance`` of lance-ray, if it is installed (`benchmarks.peers`). The claims: at
 least 0.8 of plain LanceDB in bytes a second, and faster than Ray Data.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import hashlib
-import importlib
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -31,6 +29,7 @@ import pyarrow as pa
 import torch
 
 from benchmarks.duet import taxonomy_of
+from benchmarks.peers import peer
 from benchmarks.ratio import compare, seconds, spread
 from cluster.runtime import RaySettings, runtime
 from model.checkpoint import Checkpoint
@@ -119,8 +118,8 @@ def write_ray(write: Callable[[Any, str], None], folder: Path, groups: Sequence[
 def _stock_ways() -> dict[str, Callable[[Any, str], None]]:
     """Writers of a data set of Ray's to a place."""
     ways: dict[str, Callable[[Any, str], None]] = {"Ray Data": lambda rows, uri: rows.write_lance(uri, mode="create")}
-    with contextlib.suppress(ImportError):
-        ways["lance-ray"] = importlib.import_module("lance_ray").write_lance
+    if lance_ray := peer("lance_ray"):
+        ways["lance-ray"] = lance_ray.write_lance
     return ways
 
 
