@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 from lance.file import LanceFileReader
 
+from pipelines.errors import StoreError
 from pipelines.index.naming import attribute_table
 from pipelines.index.store import Index
 from pipelines.ingest.driver import run_ingest
@@ -54,23 +55,27 @@ def _kill_half_way(settings: IngestSettings, items: int) -> int:
     """Pictures that a run had embedded and written when it was killed."""
     command = [sys.executable, "-m", "pipelines.ingest", "--manifest", *settings.manifest, "--index", settings.index]
     with subprocess.Popen([*command, "--checkpoint", str(settings.checkpoint)], stdout=subprocess.DEVNULL) as run:
-        while (written := _written(settings.index)) < items / 2:
-            assert run.poll() is None, "it ended before it was killed"
-            time.sleep(0.1)
-        process = psutil.Process(run.pid)
-        for one in (process, *process.children(recursive=True)):
-            one.kill()
+        try:
+            while (written := _written(settings.index)) < items / 2:
+                assert run.poll() is None, "it ended before it was killed"
+                time.sleep(0.1)
+        finally:
+            process = psutil.Process(run.pid)
+            for one in (process, *process.children(recursive=True)):
+                one.kill()
     return max(written, _written(settings.index))
 
 
 def _written(uri: str) -> int:
     """Rows of one attribute's table, in files of any version or none."""
-    if not (Path(uri) / "generations.lance").exists() or not (generations := Index.open(uri).generations()):
-        return 0
-    (generation,) = generations
+    try:
+        index = Index.open(uri)
+        (generation,) = index.generations()
+    except (StoreError, ValueError):
+        return 0  # not begun yet
     table = attribute_table(generation.taxonomy.names[0])
     rows = 0
-    for file in (Path(Index.open(uri).table_uri(table, generation.name)) / "data").glob("*.lance"):
+    for file in (Path(index.table_uri(table, generation.name)) / "data").glob("*.lance"):
         try:
             rows += LanceFileReader(str(file)).num_rows()
         except (OSError, ValueError):  # it is still being written
