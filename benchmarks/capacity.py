@@ -31,7 +31,7 @@ from pipelines.index.receipt import Receipt
 from pipelines.index.schema import LIVE
 from pipelines.index.store import Index
 from pipelines.index.upkeep import UpkeepSettings, maintain
-from pipelines.index.vector_index import VectorIndexSettings, bring_up, nearest
+from pipelines.index.vector_index import VectorIndexSettings, nearest, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def _measure_index(index: Index, generation: str, table: str, queries: int) -> N
     count = dataset.count_rows()
     folder = Path(index.table_uri(table, generation)) / "_indices"
     before = set(folder.rglob("*"))
-    built = seconds(lambda: bring_up(dataset, VectorIndexSettings(rows=256)))
+    built = seconds(lambda: train(dataset, VectorIndexSettings()))
     dataset = index.dataset(table, generation)
     size = sum(file.stat().st_size for file in set(folder.rglob("*")) - before if file.is_file())
     print(f"vector index         {built:.1f} s for {count:,} rows, {size / count:.0f} bytes/row")

@@ -78,13 +78,13 @@ def write_tables(datasets: Mapping[str, lance.LanceDataset], tables: Mapping[str
     return dict(zip(tables, written, strict=True))
 
 
-def beside(run: Callable[[str], Result], tables: Sequence[str]) -> list[Result]:
-    """Do something with several tables at once: most of it is waiting for the store.
+def beside(run: Callable[[str], Result], tables: Sequence[str], at_once: int = _BESIDE) -> list[Result]:
+    """Do something with several tables at once, where most of it is waiting.
 
     Raises:
         BaseException: the first table's that failed, when all that were begun have ended.
     """
-    with ThreadPoolExecutor(_BESIDE, "tables") as pool:
+    with ThreadPoolExecutor(at_once, "tables") as pool:
         futures = [pool.submit(run, table) for table in tables]
         try:
             return [future.result() for future in futures]

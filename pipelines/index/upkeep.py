@@ -7,6 +7,7 @@ the new ones, and a row is rewritten about log₂ N times in its life, however l
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,11 @@ from pydantic import Field
 from cluster.settings import Section
 
 from .committer import Committer
-from .vector_index import VectorIndexSettings, bring_up, outgrown, train
+from .datasets import beside
+from .vector_index import VectorIndexSettings, due, extend, outgrown, train
 
 LARGEST = 2**20  # rows of a fragment; one of so many is not merged any more
+_COMPACTED, _EXTENDED = 2, 4  # tables, and vector indices, at once; much of either runs in one thread
 
 
 class UpkeepSettings(Section):
@@ -64,18 +67,23 @@ def maintain(committer: Committer, settings: UpkeepSettings) -> UpkeepReport:
     """
     report = UpkeepReport()
     committer.lease.check()
-    for table, dataset in committer.datasets.items():
-        if _compact(dataset, settings):
-            report.compacted.append(table)
+    datasets = committer.datasets
+    compacted = beside(lambda table: _compact(datasets[table], settings), list(datasets), _COMPACTED)
+    report.compacted += itertools.compress(datasets, compacted)
+    for table, dataset in datasets.items():
         if _index_scalars(dataset, settings):
             report.indexed.append(table)
-        done = bring_up(dataset, settings.vector)
-        if done:
-            (report.built if done == "built" else report.extended).append(table)
+        what = due(dataset, settings.vector)
+        if what == "train":  # one after the other: each holds its sample in memory
+            train(dataset, settings.vector)
+            report.built.append(table)
+        elif what == "extend":
+            report.extended.append(table)
+    beside(lambda table: extend(datasets[table], settings.vector), report.extended, _EXTENDED)
     if report.extended:
         table = random.Random(committer.sequence).choice(report.extended)
-        if outgrown(committer.datasets[table], settings.vector):
-            train(committer.datasets[table], settings.vector)
+        if outgrown(datasets[table], settings.vector):
+            train(datasets[table], settings.vector)
         report.inspected.append(table)
     committer.refresh()
     return report

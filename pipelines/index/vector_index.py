@@ -39,8 +39,8 @@ class VectorIndexSettings(Section):
     """It is trained anew when the table has grown by this factor since."""
 
 
-def bring_up(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> Literal["", "built", "extended"]:
-    """Build the index of a table's embeddings where it has none, or extend it, if it is time; what was done."""
+def due(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> Literal["", "train", "extend"]:
+    """What it is time for: to `train` the index of a table's embeddings, where it has none, or to `extend` it."""
     rows = dataset.count_rows()
     if "embedding" not in dataset.schema.names or rows < settings.rows:
         return ""
@@ -48,15 +48,17 @@ def bring_up(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> Lite
         return ""  # a table that is scanned, however large, rather than one that cannot be published
     index = {index.name: index for index in dataset.describe_indices()}.get(VECTOR_INDEX)
     if index is None:
-        train(dataset, settings)
-        return "built"
-    if rows - index.num_rows_indexed <= settings.unindexed_share * rows:
-        return ""
+        return "train"
+    return "extend" if rows - index.num_rows_indexed > settings.unindexed_share * rows else ""
+
+
+def extend(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> None:
+    """Have the index of a table's embeddings cover all rows: by one part more, or by one instead of all."""
+    (index,) = (index for index in dataset.describe_indices() if index.name == VECTOR_INDEX)
     parts = len(index.segments)
     dataset.optimize.optimize_indices(
         index_names=[VECTOR_INDEX], num_indices_to_merge=parts if parts >= settings.parts else 0
     )
-    return "extended"
 
 
 def outgrown(dataset: lance.LanceDataset, settings: VectorIndexSettings) -> bool:
