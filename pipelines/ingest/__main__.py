@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from cluster.command import command
-from cluster.memory import limit_arenas
+from cluster.memory import limit_memory
 from cluster.settings import parse_settings
 from pipelines.errors import DuetError
 
@@ -18,7 +18,7 @@ from .settings import IngestSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(IngestSettings, argv, "duet ingest")
-    limit_arenas()
+    limit_memory()
     from .driver import run_ingest  # Ray and torch take seconds to import; --help and a wrong option do not
     from .watch import watch
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from cluster.command import command
-from cluster.memory import limit_arenas
+from cluster.memory import limit_memory
 from cluster.settings import parse_settings
 from pipelines.errors import DuetError
 
@@ -18,7 +18,7 @@ from .settings import ServeSettings
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(ServeSettings, argv, "duet serve")
-    limit_arenas()
+    limit_memory()
     from .logs import start_log
 
     start_log(settings)

@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from prometheus_client import CollectorRegistry
 from ray import serve
 
-from cluster.memory import limit_arenas
+from cluster.memory import limit_memory
 from pipelines.index.store import Index
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
@@ -79,7 +79,7 @@ class Replica:
     """
 
     async def __init__(self, index: str, settings: ServeSettings, limits: Limits) -> None:  # type: ignore[misc]  # Ray Serve awaits it
-        limit_arenas()
+        limit_memory()
         start_log(settings)
         self._registry = CollectorRegistry()
         traces = [Traces(sent_to(settings.traces), settings.traces_sample)] if settings.traces else []
