@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from .s3 import S3, serve_s3
 
@@ -32,6 +33,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with long tests come first, so that no process is left alone with one of them in the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("duet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("duet")
 
 
 @pytest.fixture(scope="session")
