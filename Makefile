@@ -38,7 +38,7 @@ proto-check: $(STAMP)  ## check the stubs, the style of proto/, and that no clie
 proto-release: $(STAMP)  ## take the contract as it is for the one that must not be broken any more
 	@$(BIN)/buf build proto --exclude-source-info -o proto/released.binpb
 
-bench: $(STAMP)  ## measure what is claimed about speed: an hour
+bench: $(STAMP)  ## measure what is claimed about speed; takes long
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps faiss-cpu 'lance-ray==0.5.*' more_itertools
 	@$(BIN)/python -m benchmarks
 

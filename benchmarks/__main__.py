@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other, an hour on two cores: ``make bench``.
+"""All benchmarks, one after the other, which takes long: ``make bench``.
 
 `benchmarks.float16` asks for a trained encoder, so it is not among them.
 """

@@ -1,6 +1,6 @@
 """Does a larger index cost more? Memory of a whole ingestion, and the time of an increment, at two sizes.
 
-    python -m benchmarks.growth                        # 10,000 and 100,000 items: a quarter of an hour
+    python -m benchmarks.growth                        # 10,000 and 100,000 items: ten minutes
     python -m benchmarks.growth --sizes 2000 20000
 
 Drawn pictures and a small, untrained encoder (32 x 32 pixels), so that little but reading, writing, committing and

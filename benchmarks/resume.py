@@ -1,6 +1,6 @@
 """An ingestion that is killed half way and run again: how often does the encoder embed a picture in all?
 
-    python -m benchmarks.resume                        # 6,000 pictures, four minutes on two cores
+    python -m benchmarks.resume                        # 6,000 pictures: minutes
     python -m benchmarks.resume --items 20000 --backbone resnet18
 
 All settings are `duet ingest`'s own. The first run is killed with SIGKILL, workers and all, as soon as half of the
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -60,9 +61,10 @@ def _kill_half_way(settings: IngestSettings, items: int) -> int:
                 assert run.poll() is None, "it ended before it was killed"
                 time.sleep(0.1)
         finally:
-            process = psutil.Process(run.pid)
-            for one in (process, *process.children(recursive=True)):
-                one.kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended, which is said above
+                process = psutil.Process(run.pid)
+                for one in (process, *process.children(recursive=True)):
+                    one.kill()
     return max(written, _written(settings.index))
 
 

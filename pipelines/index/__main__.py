@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.command import command
+from cluster.memory import limit_memory
 from cluster.settings import Settings, parse_settings
 from pipelines.errors import DuetError
 
@@ -58,6 +59,7 @@ class SnapshotsSettings(Settings):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     settings = parse_settings(SnapshotsSettings, argv, "duet snapshots")
+    limit_memory()
     index = Index.open(settings.index)
     if settings.action == "list":
         _list(index)

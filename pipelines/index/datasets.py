@@ -79,7 +79,7 @@ def write_tables(datasets: Mapping[str, lance.LanceDataset], tables: Mapping[str
 
 
 def beside(run: Callable[[str], Result], tables: Sequence[str], at_once: int = _BESIDE) -> list[Result]:
-    """Do something with several tables at once, where most of it is waiting.
+    """Do something with several tables at once.
 
     Raises:
         BaseException: the first table's that failed, when all that were begun have ended.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import lancedb
 
@@ -49,22 +48,20 @@ class Check:
         assert fault is None, fault
         for row in lancedb.connect(str(self.index)).open_table("snapshots").to_arrow().to_pylist():
             if row["snapshot_id"]:  # the sentinel has none
-                found = self._items(row)
+                (version,) = (entry["version"] for entry in row["tables"] if entry["table"] == ITEMS)
+                found = self._items(row["generation"], version)
                 assert self.contents.setdefault(row["snapshot_id"], found) == found, f"{row['snapshot_id']} changed"
 
-    def _items(self, row: dict[str, Any]) -> dict[str, tuple[str, int]]:
-        """Items of a listed snapshot, by LanceDB alone."""
-        (version,) = (entry["version"] for entry in row["tables"] if entry["table"] == ITEMS)
-        table = lancedb.connect(str(self.index)).open_table(f"{row['generation']}.{ITEMS}")
+    def _items(self, generation: str, version: int) -> dict[str, tuple[str, int]]:
+        """Items of a snapshot with their states, by LanceDB alone."""
+        table = lancedb.connect(str(self.index)).open_table(f"{generation}.{ITEMS}")
         table.checkout(version)
         items = table.to_arrow().select(["item_id", "image_hash", "metadata"]).to_pylist()
         return {one["item_id"]: (one["image_hash"], one["metadata"]["price"]) for one in items if one["item_id"] >= " "}
 
     def fault(self, snapshot: Snapshot, before: dict[str, Entry], after: dict[str, Entry]) -> str | None:
         """What is wrong with a snapshot, None if nothing is."""
-        index = Index.open(self.index)
-        rows = index.reader(snapshot).items(["item_id", "image_hash", "labels", "metadata"]).to_pylist()
-        found = {row["item_id"]: (row["image_hash"], row["metadata"]["price"]) for row in rows}
+        found = self._items(snapshot.generation, snapshot.versions[ITEMS])
         mixed: dict[str, Entry] = {}
         for item_id in {*found, *before, *after}:
             states = [one.get(item_id) for one in (before, after)]
@@ -74,7 +71,7 @@ class Check:
             if fits[0] is not None:
                 mixed[item_id] = fits[0]
         try:
-            self.oracles[snapshot.model_digest].check(index, mixed, snapshot)
+            self.oracles[snapshot.model_digest].check(Index.open(self.index), mixed, snapshot)
         except AssertionError as error:
             return f"{snapshot.snapshot_id}: the tables do not fit their items: {error}"
         return None
