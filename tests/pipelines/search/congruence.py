@@ -172,7 +172,26 @@ class Catalogue(RuleBasedStateMachine):
         return self.engines[key]
 
 
-def check(programs: int, steps: int, number: int | None = None, *, shrink: bool = True) -> None:
+class Counted(Catalogue):
+    """Says how far it is. Those that hypothesis draws and cannot end are tried, too, and more are drawn for them."""
+
+    tried = 0
+
+    def teardown(self) -> None:
+        super().teardown()
+        Counted.tried += 1
+        if Counted.tried % 100 == 0:
+            print(f"{Counted.tried:,} programs tried", flush=True)
+
+
+def check(
+    programs: int,
+    steps: int,
+    number: int | None = None,
+    *,
+    shrink: bool = True,
+    machine: type[Catalogue] = Catalogue,
+) -> None:
     """Run random programs; raises with the shortest one that fails. `number` is a seed; None: always the same ones."""
     chosen = settings(
         max_examples=programs,
@@ -184,8 +203,7 @@ def check(programs: int, steps: int, number: int | None = None, *, shrink: bool 
         phases=(Phase.generate, Phase.shrink) if shrink else (Phase.generate,),
         report_multiple_bugs=False,
     )
-    machine = Catalogue if number is None else seed(number)(Catalogue)
-    run_state_machine_as_test(machine, settings=chosen)
+    run_state_machine_as_test(machine if number is None else seed(number)(machine), settings=chosen)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -195,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=12, help="of a program, at most")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(argv)
-    check(options.programs, options.steps, options.seed)
+    check(options.programs, options.steps, options.seed, machine=Counted)
     print(f"{options.programs:,} programs of up to {options.steps} steps (seed {options.seed}): all as the oracle says")
     return 0
 
