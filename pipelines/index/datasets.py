@@ -22,6 +22,13 @@ Fragments = tuple[str, ...]  # descriptions of fragments that belong to no versi
 Result = TypeVar("Result")
 
 _BESIDE = 8  # tables at once
+_INDEX_CACHE_BYTES = 64 * 1024**2
+_METADATA_CACHE_BYTES = 8 * 1024**2
+
+
+def small_caches() -> Session:
+    """Caches of indices and of descriptions of files, for all datasets opened with them; Lance's own hold 7 GiB."""
+    return Session(index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES)
 
 
 def open_dataset(uri: str, version: int | None = None, session: Session | None = None) -> lance.LanceDataset:

@@ -19,6 +19,7 @@ from pydantic import Field
 from cluster.settings import Section
 from pipelines.errors import GateError
 
+from .datasets import open_dataset, small_caches
 from .naming import DEAD_LETTERS, ITEMS
 from .schema import LIVE, is_one_of
 from .vector_index import VECTOR_INDEX, nearest
@@ -196,6 +197,8 @@ class Gate:
             dataset = self.datasets[table]
             if VECTOR_INDEX not in {index.name for index in dataset.describe_indices()}:
                 continue
+            # What its queries visit would stay in the index's cache, where nobody asks for it again.
+            dataset = open_dataset(dataset.uri, dataset.version, small_caches())
             count = dataset.count_rows()
             picked = np.unique(np.linspace(0, count - 1, _QUERIES + 1).astype(int))
             queries = _vectors(dataset.take(picked.tolist(), columns=["embedding"])["embedding"])
@@ -213,10 +216,13 @@ class Gate:
 
 
 def _hashes(dataset: lance.LanceDataset, columns: list[str]) -> NDArray[np.int64]:
-    """Sorted hashes of the keys of all rows."""
+    """Sorted hashes of the keys of all rows, by a scan: Lance would read a scalar index whole for it, and keep it."""
+    batches = dataset.to_batches(
+        columns=columns, filter=LIVE, batch_size=_BATCH, batch_readahead=_AHEAD, use_scalar_index=False
+    )
     parts = [
         np.fromiter(map(hash, zip(*(column.to_pylist() for column in batch.columns), strict=True)), np.int64)
-        for batch in dataset.to_batches(columns=columns, filter=LIVE, batch_size=_BATCH, batch_readahead=_AHEAD)
+        for batch in batches
     ]
     return np.sort(np.concatenate([np.empty(0, np.int64), *parts]))
 

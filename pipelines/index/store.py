@@ -16,21 +16,17 @@ from typing import Any
 import lance
 import pyarrow as pa
 import pyarrow.compute as pc
-from lance import Session  # type: ignore[attr-defined]  # exported, but not marked so
 
 from model.checkpoint import Checkpoint
 from pipelines.errors import StoreError
 
-from .datasets import create_dataset, dataset_exists, open_dataset
+from .datasets import create_dataset, dataset_exists, open_dataset, small_caches
 from .generation import Generation, prototype_rows
 from .naming import ITEMS, PROTOTYPES
 from .reader import SnapshotReader
 from .schema import GENERATIONS_SCHEMA
 from .sentinel import FIRST_MARK, sentinel_row
 from .snapshot import IS_SENTINEL, Snapshot, sentinel_snapshot
-
-_INDEX_CACHE_BYTES = 64 * 1024**2
-_METADATA_CACHE_BYTES = 8 * 1024**2
 
 
 class Index:
@@ -42,10 +38,7 @@ class Index:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        # Of all tables together. Lance would keep up to 7 GiB of indices that one gate after the other asks.
-        self._session = Session(
-            index_cache_size_bytes=_INDEX_CACHE_BYTES, metadata_cache_size_bytes=_METADATA_CACHE_BYTES
-        )
+        self._session = small_caches()  # of all tables together
         self._generations: dict[str, Generation] = {}
 
     @classmethod

@@ -12,7 +12,7 @@ from pipelines.errors import StoreError
 from pipelines.index import gate as gate_module
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows
-from pipelines.index.gate import GateSettings
+from pipelines.index.gate import Gate, GateSettings
 from pipelines.index.naming import GLOBAL, ITEMS, attribute_table, class_table
 from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.receipt import Receipt
@@ -152,3 +152,16 @@ def test_too_many_items_come(published: Committer) -> None:
     published.commit([receipt(published, upserts={f"more {n}": Item(n % 8) for n in range(50)})])
     refused(published, r"90 items would take the place of 40, and --gate.max-growth is 2", max_growth=2)
     assert publish(published, settings=PublishSettings(gate=GateSettings(max_growth=2.25))).items == 90
+
+
+def test_what_the_gate_reads_is_not_kept(committer: Committer) -> None:
+    committer.commit([receipt(committer, upserts={f"i{n}": Item(n) for n in range(300)})])
+    maintain(committer, INDEXED.upkeep)
+    session = committer.datasets[ATTRIBUTE].session()
+    before = session.size_bytes()
+    Gate(committer.index.uri, committer.datasets, GateSettings()).check(
+        changed=None, served_items=0, indexed=list(committer.datasets)
+    )
+    assert session.size_bytes() == before
+    nearest(committer.datasets[ATTRIBUTE], unit(0).astype(np.float32), 10)
+    assert session.size_bytes() > before, "a query of one table is"
