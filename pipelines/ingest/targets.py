@@ -65,7 +65,7 @@ def choose_targets(settings: IngestSettings) -> list[Target]:
             f"{index.uri} was made with another encoder, image preparation or taxonomy than {settings.checkpoint} has, "
             "so nothing in it can be continued: --generation new embeds the manifest with it, beside what is served"
         )
-    return [given if given is not None and generation.name == own else _of(generation) for generation in live]
+    return [given if given is not None and generation.name == own else _of(index, generation) for generation in live]
 
 
 def _check_resumed(given: Target, unserved: Sequence[Generation]) -> None:
@@ -81,17 +81,19 @@ def _check_resumed(given: Target, unserved: Sequence[Generation]) -> None:
             )
 
 
-def _of(generation: Generation) -> Target:
+def _of(index: Index, generation: Generation) -> Target:
+    last = index.latest(generation=generation.name)
+    place = generation.checkpoint_uri if last is None else last.checkpoint_uri  # where a run has found it since
     try:
-        checkpoint = load_checkpoint(generation.checkpoint_uri)
+        checkpoint = load_checkpoint(place)
     except CheckpointError as error:
         raise CheckpointError(
             f"generation {generation.name} of the index cannot be brought up to date: {error}; put its checkpoint "
             f"back, name it with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
         ) from error
-    if Generation.of(checkpoint, generation.checkpoint_uri).name != generation.name:
+    if Generation.of(checkpoint, place).name != generation.name:
         raise CheckpointError(
-            f"{generation.checkpoint_uri} holds another encoder than generation {generation.name} was made with; put "
-            f"that back, name it with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
+            f"{place} holds another encoder than generation {generation.name} was made with; put that back, name it "
+            f"with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
         )
-    return Target(checkpoint, generation.checkpoint_uri)
+    return Target(checkpoint, place)

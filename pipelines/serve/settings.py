@@ -8,6 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from cluster.settings import Section, Settings
+from pipelines.index.gate import GateSettings
+from pipelines.index.publish import PublishSettings
+from pipelines.index.retention import RetentionSettings
+from pipelines.index.upkeep import UpkeepSettings
 
 
 class TlsSettings(Section):
@@ -68,6 +72,12 @@ class ServeSettings(Settings):
     """Where OpenTelemetry spans are sent by OTLP over HTTP: http://127.0.0.1:4318/v1/traces. Empty = no traces."""
     traces_sample: float = Field(1.0, ge=0, le=1)
     """Share of the traces that is kept, of those that do not begin with the caller; it decides on its own."""
+    upkeep: UpkeepSettings = UpkeepSettings()
+    """When tables are compacted and indices built and extended, as changes are published here."""
+    gate: GateSettings = GateSettings()
+    """What refuses a publication; items that a request deletes are none that are lost."""
+    retention: RetentionSettings = RetentionSettings()
+    """Which snapshots stay readable when one is published here; give ingestions and servers the same."""
     ray: bool = False
     """Answer from replicas on Ray Serve, behind this process: on the cluster at RAY_ADDRESS, else on a local Ray."""
     replicas: int = Field(1, ge=1)
@@ -92,3 +102,8 @@ class ServeSettings(Settings):
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError("--max-replicas must not be less than --replicas")
         return self
+
+    @property
+    def publishing(self) -> PublishSettings:
+        """What happens when a snapshot is published."""
+        return PublishSettings(upkeep=self.upkeep, gate=self.gate, retention=self.retention)

@@ -19,7 +19,6 @@ from google.protobuf.message import Message
 
 from pipelines.errors import RequestError
 from pipelines.index.committer import Committer
-from pipelines.index.gate import GateSettings
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import PublishSettings
@@ -40,9 +39,6 @@ from .write_messages import write_deleted, write_upserted
 
 M = TypeVar("M", bound=Message)
 
-_USUAL = GateSettings()
-_ANY_LOSS = GateSettings(max_loss=1.0)  # what goes is named
-
 
 @dataclass(frozen=True)
 class _Change(Generic[M]):
@@ -52,14 +48,14 @@ class _Change(Generic[M]):
         kind: of its answer.
         make: makes it, under the lease.
         answer: makes its answer of what a killed server left: what it committed, and the first snapshot with it.
-        gate: for that snapshot, where it is still to be published.
+        any_loss: whether the gate lets any number of items go, for they are named.
         switches: whether it is about which generation is served.
     """
 
     kind: type[M]
     make: Callable[[Lease, Request | None], M]
     answer: Callable[[Entry, Snapshot], M]
-    gate: GateSettings = _USUAL
+    any_loss: bool = False
     switches: bool = False
 
 
@@ -71,7 +67,7 @@ class Writer:
 
     Args:
         engines: that follow.
-        settings: of the server: checkpoint, roots.
+        settings: of the server: checkpoint, roots, how to publish.
     """
 
     def __init__(self, engines: Engines, settings: ServeSettings) -> None:
@@ -105,7 +101,7 @@ class Writer:
             catalog_pb2.DeleteItemsResponse,
             lambda lease, once: self._delete(item_ids, lease, once),
             lambda entry, snapshot: write_deleted(entry.counts, snapshot.snapshot_id),
-            gate=_ANY_LOSS,
+            any_loss=True,
         )
         return self._once(request, change)
 
@@ -115,7 +111,7 @@ class Writer:
             catalog_pb2.PublishSnapshotResponse,
             lambda lease, once: self._publish(snapshot_id, lease, once),
             lambda _, snapshot: catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot)),
-            gate=_ANY_LOSS if snapshot_id else _USUAL,
+            any_loss=bool(snapshot_id),
             switches=True,
         )
         return self._once(request, change)
@@ -168,7 +164,7 @@ class Writer:
         latest = index.latest()
         if latest is not None and latest.generation != entry.generation and not change.switches:
             return latest  # somebody has switched since, to a generation that was changed alike
-        return publish_generation(index, lease, entry.generation, PublishSettings(gate=change.gate))
+        return publish_generation(index, lease, entry.generation, self._publishing(change.any_loss))
 
     def _upsert(
         self, items: Sequence[UpsertedItem], lease: Lease, request: Request | None
@@ -198,7 +194,7 @@ class Writer:
         self, item_ids: Sequence[str], lease: Lease, request: Request | None
     ) -> catalog_pb2.DeleteItemsResponse:
         rows = pa.table({"item_id": pa.array(item_ids, pa.string())})
-        summary = self._ingest(rows, lease, request, delete=True, gate=_ANY_LOSS)
+        summary = self._ingest(rows, lease, request, delete=True, any_loss=True)
         return write_deleted(vars(summary), self._snapshot_id(summary))
 
     def _publish(self, snapshot_id: str, lease: Lease, request: Request | None) -> catalog_pb2.PublishSnapshotResponse:
@@ -207,13 +203,20 @@ class Writer:
         if snapshot_id and snapshot_id not in known:
             raise RequestError("SNAPSHOT_NOT_FOUND", f"there is no snapshot {snapshot_id!r}", "snapshot")
         if snapshot_id:
-            snapshot = roll_back(index, lease, snapshot_id, request=request)
+            snapshot = roll_back(index, lease, snapshot_id, self._publishing(), request)
         else:
             generation = known[self._engines.of().scope.snapshot_id].generation
-            snapshot = publish_generation(index, lease, generation, request=request)
+            snapshot = publish_generation(index, lease, generation, self._publishing(), request)
         return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot))
 
-    def _ingest(self, rows: pa.Table, lease: Lease, request: Request | None, **settings: object) -> IngestSummary:
+    def _publishing(self, any_loss: bool = False) -> PublishSettings:
+        publishing = self._settings.publishing
+        gate = publishing.gate.model_copy(update={"max_loss": 1.0} if any_loss else {})
+        return publishing.model_copy(update={"gate": gate})
+
+    def _ingest(
+        self, rows: pa.Table, lease: Lease, request: Request | None, *, any_loss: bool = False, **settings: object
+    ) -> IngestSummary:
         with tempfile.TemporaryDirectory(prefix="duet-write-") as folder:
             path = Path(folder) / "items.parquet"
             pq.write_table(rows, path)
@@ -228,6 +231,7 @@ class Writer:
                         "max_failures": 1.0,  # what is refused is told
                         "commit_vectors": 10**9,  # all of it at once
                         "commit_seconds": 10.0**9,
+                        **dict(self._publishing(any_loss)),
                         **settings,
                     }
                 ),

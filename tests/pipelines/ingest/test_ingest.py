@@ -227,6 +227,18 @@ def test_a_second_encoder_is_switched_to_when_it_is_whole(tmp_path: Path, checkp
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_was_moved_is_named_once(tmp_path: Path) -> None:
+    checkpoint = write_checkpoint(tmp_path / "here", seed=3)
+    ingest(tmp_path / "index", checkpoint, write_manifest(tmp_path / "m.parquet", catalogue(4)))
+    more = write_manifest(tmp_path / "more.parquet", catalogue(2, 4))
+    moved = checkpoint.rename(tmp_path / "there")
+    with pytest.raises(CheckpointError, match=r"cannot be brought up to date: .*here.* name it with --checkpoint"):
+        ingest(tmp_path / "index", None, more)
+    assert ingest(tmp_path / "index", moved, more).new == 2
+    assert ingest(tmp_path / "index", None, write_manifest(tmp_path / "new.parquet", catalogue(1, 6))).new == 1
+
+
+@pytest.mark.slow
 def test_an_encoder_that_was_trained_anew_in_its_place(tmp_path: Path, checkpoint: Path) -> None:
     path = write_manifest(tmp_path / "m.parquet", catalogue(4))
     ingest(tmp_path / "index", checkpoint, path)

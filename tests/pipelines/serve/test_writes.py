@@ -165,6 +165,26 @@ def test_changes_that_wait_do_not_keep_searches_waiting(shop: Shop, tmp_path: Pa
         assert searched == sorted(searched) and len(searched) > 6  # more than one between two changes
 
 
+def test_changes_are_published_as_the_server_was_told_to(shop: Shop, tmp_path: Path) -> None:
+    mine = make_shop(tmp_path, 4, like=shop)
+    before = len(mine.index.snapshots())
+    with (
+        serving(mine, retention={"snapshots": 1, "minutes": 0, "batch": 1}, gate={"max_growth": 1.25}) as running,
+        Client(running.target) as client,
+    ):
+        for n in range(8):  # by default all would stay for an hour
+            client.upsert([Item(item_id=item_id(1), image=picture(60 + n))])
+        assert len(mine.index.snapshots()) < before + 4
+        with pytest.raises(
+            ServiceError, match=r"6 items would take the place of 4, and --gate.max-growth is 1.25"
+        ) as no:
+            client.upsert([Item(item_id=f"new {n}", image=picture(80 + n)) for n in range(2)])
+        assert no.value.reason == "PUBLICATION_REFUSED"
+        assert (
+            client.delete([item_id(n) for n in range(3)]).deleted_count == 3
+        )  # of 6, and more than half of what is served
+
+
 def test_while_another_process_writes(own: tuple[Shop, Client, Running]) -> None:
     mine, client, _ = own
     client.timeout = 5  # it is tried again for so long
