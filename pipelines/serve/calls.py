@@ -17,7 +17,7 @@ import torch
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-from pipelines.errors import ConflictError, DuetError
+from pipelines.errors import CheckpointError, ConflictError, DuetError
 
 from .errors import OverloadError, StoppedError, to_status
 
@@ -107,7 +107,7 @@ def status_of(error: Exception, method: str) -> status_pb2.Status:
     """
     status = to_status(error)
     ours = status.code in (grpc.StatusCode.INTERNAL.value[0], grpc.StatusCode.DATA_LOSS.value[0])
-    if ours or isinstance(error, ConflictError):
+    if ours or isinstance(error, (ConflictError, CheckpointError)):
         expected = isinstance(error, DuetError)
         log.error("%s failed: %s", method, error, exc_info=None if expected else error)
     return status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 REASONS = frozenset(
     {
+        "CHECKPOINT_UNREADABLE",
         "CLASS_REQUIRED",
         "CLASS_UNEXPECTED",
         "CONTRADICTION",

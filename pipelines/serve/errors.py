@@ -11,6 +11,7 @@ from grpc_status import rpc_status
 
 from pipelines.errors import (
     BusyError,
+    CheckpointError,
     ConflictError,
     DuetError,
     GateError,
@@ -90,6 +91,9 @@ def to_status(error: Exception) -> status_pb2.Status:
         case GateError(why=why):
             message = f"nothing is published, and what was published stands: {why}"
             return _status(grpc.StatusCode.FAILED_PRECONDITION, "PUBLICATION_REFUSED", message)
+        case CheckpointError():
+            message = "an encoder of the index cannot be read; the log says which"
+            return _status(grpc.StatusCode.FAILED_PRECONDITION, "CHECKPOINT_UNREADABLE", message)
         case StoreError():
             return _status(grpc.StatusCode.DATA_LOSS, "INDEX_DAMAGED", "the index is damaged; the log says how")
         case ModelError():

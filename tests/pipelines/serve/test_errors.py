@@ -34,7 +34,7 @@ SAYS = f"table {PLACE}/index/items.lance at version 7: no such file"
             "PUBLICATION_REFUSED",
         ),
         (ModelError("the prototype of class 'red' is zero"), "INTERNAL", "MODEL_FAILED"),
-        (CheckpointError(SAYS), "INTERNAL", "INTERNAL"),
+        (CheckpointError(SAYS), "FAILED_PRECONDITION", "CHECKPOINT_UNREADABLE"),
         (ManifestError(SAYS), "INTERNAL", "INTERNAL"),
         (FileNotFoundError(2, "No such file", PLACE), "INTERNAL", "INTERNAL"),
         (KeyError(PLACE), "INTERNAL", "INTERNAL"),
