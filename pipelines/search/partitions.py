@@ -151,7 +151,7 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     """Each row's partition, n, by what was learnt of other rows; None if they are too different."""
     if before.shape[1] != rows.shape[1] or not 0.7 < _count(rows) / len(learnt) < 1.5:
         return None
-    old, new = _first_numbers(before), _first_numbers(rows)
+    old, new = _keys(_bits(before)), _keys(_bits(rows))
     order = np.argsort(old)
     place = order[np.minimum(np.searchsorted(old[order], new), len(old) - 1)]
     fresh = old[place] != new
@@ -167,11 +167,20 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     return own, replace(learnt, fresh=changed, sketches=sketches)
 
 
-def _first_numbers(rows: Rows) -> NDArray[np.uint64]:
-    """The first four numbers of each row as one. Of rows that share it, which chance forbids, some are found badly."""
-    four = np.zeros((len(rows), 4), np.float16)
-    four[:, : rows.shape[1]] = rows[:, :4]
-    result: NDArray[np.uint64] = four.view(np.uint64)[:, 0]
+def _bits(rows: Rows) -> NDArray[np.uint16]:
+    result: NDArray[np.uint16] = np.ascontiguousarray(rows).view(np.uint16)
+    return result
+
+
+@compiled("uint64[::1](uint16[:,::1])")
+def _keys(rows: Any) -> Any:
+    """A number for each row, of all that it holds (FNV-1a): some encoders' rows all begin, or end, with zeros."""
+    result = np.empty(len(rows), np.uint64)
+    for row in range(len(rows)):
+        key = np.uint64(0xCBF29CE484222325)
+        for n in range(rows.shape[1]):
+            key = (key ^ np.uint64(rows[row, n])) * np.uint64(0x100000001B3)
+        result[row] = key
     return result
 
 

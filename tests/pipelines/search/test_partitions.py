@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -140,12 +142,29 @@ def test_vectors_that_all_point_one_way_have_structure_too(mean: float) -> None:
     assert np.abs(estimates - exact).max() <= 0.1 * exact.std()
 
 
-def test_what_was_learnt_serves_again() -> None:
-    before = embeddings(0)
+def first_zero(rows: np.ndarray) -> np.ndarray:
+    """As of CSN with fixed masks."""
+    rows[:, : WIDTH // 8] = 0
+    return rows
+
+
+def last_zero(rows: np.ndarray) -> np.ndarray:
+    rows[:, -WIDTH // 8 :] = 0
+    return rows
+
+
+def none_negative(rows: np.ndarray) -> np.ndarray:
+    """As of a ReLU."""
+    return np.maximum(rows, 0)
+
+
+@pytest.mark.parametrize("shape", [np.asarray, first_zero, last_zero, none_negative])
+def test_what_was_learnt_serves_again(shape: Callable[[np.ndarray], np.ndarray]) -> None:
+    before = shape(embeddings(0))
     order, learnt = made(before)
     after = before.copy()
-    after[:500] = embeddings(1, 500)  # changed
-    after = np.concatenate([after[100:], embeddings(2, 300)])  # gone and new
+    after[:500] = shape(embeddings(1, 500))  # changed
+    after = np.concatenate([after[100:], shape(embeddings(2, 300))])  # gone and new
     again, partitions = made(after, (before[order], learnt))
     assert np.array_equal(partitions.centres, learnt.centres) and partitions.visits == learnt.visits
     own, was = np.empty(len(after), int), np.empty(COUNT, int)
