@@ -115,6 +115,7 @@ class Committer:
             Requests(self.index).begin(request, self.generation.name, mark, counts)
         # Beside each other, since each is mostly waiting for the store; ``items``, which decides, when all are through.
         beside(commit_table, self.generation.committed_tables[:-1])
+        self.lease.check()
         commit_table(ITEMS)
         self.mark = mark
         if self.changed is not None:

@@ -72,6 +72,15 @@ def create_dataset(uri: str, rows: pa.Table) -> None:
             raise StoreError(f"{uri} cannot be written: {first_line(error)}") from error
 
 
+def drop_dataset(uri: str) -> None:
+    """Remove a dataset, or what a removal that was killed has left of one; none that is not there."""
+    try:
+        lance.LanceDataset.drop(uri, ignore_not_found=True)
+    except ValueError:  # a folder without a version, of which Lance does not believe that it is a dataset's
+        lance.write_dataset(pa.table({"left": pa.array([], pa.int8())}), uri, mode="create")
+        lance.LanceDataset.drop(uri)
+
+
 def write_rows(dataset: lance.LanceDataset, rows: pa.Table) -> Fragments:
     """Write rows as fragments that belong to no version yet -> their descriptions (JSON), for a `Receipt`."""
     if rows.num_rows == 0:

@@ -66,12 +66,17 @@ def clean(committer: Committer, retired: Collection[str] = ()) -> int:
     index, generation = committer.index, committer.generation
     # In this order: whoever leases a snapshot looks afterwards whether it is still on the list.
     take_off_the_list(index, retired)
-    kept = {snapshot.snapshot_id for snapshot in index.snapshots()} | leased_snapshots(index.uri)
+    listed = {snapshot.snapshot_id for snapshot in index.snapshots()}
+    kept = listed | leased_snapshots(index.uri)
+    newest = max(listed, default="")
     removed = 0
     for table in generation.tables:
+        committer.lease.check()  # before each: whoever has taken over tags what this list does not have
         dataset = index.dataset(table, generation.name)
         for tag in dataset.tags.list():
-            if tag.partition("-")[0] not in kept and tag not in committer.pins:
+            snapshot_id = tag.partition("-")[0]
+            coming = snapshot_id.startswith("s") and snapshot_id > newest  # it is about to be published
+            if snapshot_id not in kept and tag not in committer.pins and not coming:
                 dataset.tags.delete(tag)
         needed = {dataset.version, *(tag["version"] for tag in dataset.tags.list().values())}
         gone = [version["version"] for version in dataset.versions() if version["version"] not in needed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ import pyarrow.compute as pc
 from pipelines.errors import StoreError
 
 from .committer import Committer
-from .datasets import delete_rows, read_fragments, write_rows
+from .datasets import delete_rows, drop_dataset, read_fragments, write_rows
 from .generation import Generation
 from .lease import Lease
 from .naming import ITEMS
@@ -23,6 +24,11 @@ from .retention import take_off_the_list
 from .sentinel import read_mark
 from .snapshot import Snapshot
 from .store import Index
+
+log = logging.getLogger("duet.index")
+
+ANY_ITEMS: dict[str, float | None] = {"max_loss": 1.0, "max_growth": None, "max_unseen": 1.0}
+"""Bounds of the gate for a rollback: other items than now are what is wanted."""
 
 
 def publish_generation(
@@ -75,22 +81,25 @@ def roll_back(
     if target is None:
         raise StoreError(f"{index.uri} has no snapshot before the published one")
     generation = _live(index, target.generation)
-    committer = Committer(index, generation, lease)
+    committer: Committer | None = None
+    try:
+        committer = Committer(index, generation, lease)
+    except StoreError as error:  # beyond repair; this is what is left
+        log.warning("%s; going back to %s all the same", error, target.snapshot_id)
     datasets = {
         table: index.dataset(table, generation.name, target.versions[table]) for table in generation.committed_tables
     }
     marks = {read_mark(dataset) for dataset in datasets.values()}
     if request is not None:
         Requests(index).begin(request, generation.name, read_mark(datasets[ITEMS]) or "")
-    if marks != {committer.mark}:
+    if committer is None or marks != {committer.mark}:
         # ``items`` last: until then a run that is killed here is repaired to where it began (`Committer`).
         for dataset in datasets.values():
             lease.check()
             dataset.restore()
         committer = Committer(index, generation, lease)
     settings = settings or PublishSettings()
-    # Other items than now are what is wanted.
-    gate = settings.gate.model_copy(update={"max_loss": 1.0, "max_growth": None, "max_unseen": 1.0})
+    gate = settings.gate.model_copy(update=ANY_ITEMS)
     settings = settings.model_copy(update={"gate": gate})
     return publish(committer, target.checkpoint_uri, fresh_at=target.fresh_at, settings=settings)
 
@@ -126,18 +135,30 @@ def retire_generation(index: Index, lease: Lease, name: str) -> None:
     latest = index.latest()
     if latest is not None and latest.generation == name:
         raise StoreError(f"generation {name} is the one that is served; publish another one first")
-    own = {snapshot.snapshot_id for snapshot in index.snapshots() if snapshot.generation == name}
-    held = own & leased_snapshots(index.uri)
+    snapshots = index.snapshots()
+    own = {snapshot.snapshot_id for snapshot in snapshots if snapshot.generation == name}
+    read = own | (_tagged(index, generation) - {snapshot.snapshot_id for snapshot in snapshots})
+    held = read & leased_snapshots(index.uri)
     if not held:
         # Off the list, and then another look: whoever leases a snapshot looks afterwards whether it is still listed.
         take_off_the_list(index, own)
-        held = own & leased_snapshots(index.uri)
+        held = read & leased_snapshots(index.uri)
     if held:
         raise StoreError(f"generation {name} is being read ({', '.join(sorted(held))}); run this again when it is not")
+    lease.check()
     _rewrite(index, name, replace(generation, retired=True).to_row())
     for table in generation.tables:
-        lance.LanceDataset.drop(index.table_uri(table, name), ignore_not_found=True)
+        lease.check()  # whoever has taken over may have ended this, and begun the generation anew
+        drop_dataset(index.table_uri(table, name))
+    lease.check()
     _rewrite(index, name, None)
+
+
+def _tagged(index: Index, generation: Generation) -> set[str]:
+    """Ids of the snapshots that have versions of a generation, listed or not; none where it is half removed."""
+    if generation.retired:
+        return set()
+    return {tag.partition("-")[0] for tag in index.dataset(ITEMS, generation.name).tags.list()}
 
 
 def _live(index: Index, name: str) -> Generation:

@@ -13,7 +13,7 @@ from cluster.runtime import runtime
 from model.preparation import ImagePreparation
 from pipelines.data.manifest import Manifest
 from pipelines.data.progress import progress
-from pipelines.errors import StoreError
+from pipelines.errors import BusyError, StoreError
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
@@ -34,7 +34,7 @@ from .run import Run
 from .settings import IngestSettings
 from .stream import stream_receipts
 from .summary import IngestSummary
-from .targets import Target, choose_targets
+from .targets import Target, choose_targets, live_generations
 
 
 def run_ingest(
@@ -67,6 +67,7 @@ def run_ingest(
     if settings.dry_run:
         targets = choose_targets(settings)
         return dry_run(settings, targets[0])
+    known = live_generations(settings.index)
     targets = choose_targets(settings)
     manifests = [target.open_manifest(settings) for target in targets]
     index = Index.create(settings.index)
@@ -79,6 +80,8 @@ def run_ingest(
         _quiet_start(),
         nullcontext() if small else runtime(settings.ray),
     ):
+        if live_generations(settings.index) not in (known, {target.generation for target in targets}):
+            raise BusyError(f"generations of {index.uri} came or went while this began; run this command again")
         done = [_run_generation(settings, index, held, *run, fresh_at) for run in runs]
     first, *beside = done if request is None else done[::-1]
     return replace(first, beside=tuple(beside))

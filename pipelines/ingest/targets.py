@@ -23,6 +23,11 @@ class Target:
     checkpoint: Checkpoint
     folder: str
 
+    @property
+    def generation(self) -> str:
+        """Its name."""
+        return Generation.of(self.checkpoint, self.folder).name
+
     def open_manifest(self, settings: IngestSettings) -> Manifest:
         """The manifest, its labels as training and evaluation read them; one without labels is indexed as well."""
         manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
@@ -34,6 +39,14 @@ class Target:
     def ignored(self, manifest: Manifest) -> tuple[str, ...]:
         """Label columns of the manifest that the encoder does not know."""
         return tuple(name for name in manifest.attributes if name not in self.checkpoint.taxonomy.names)
+
+
+def live_generations(index: str) -> set[str]:
+    """Names of the generations of an index; none where there is no index yet."""
+    opened = Index(index_uri(index))
+    if not dataset_exists(opened.table_uri("generations")):
+        return set()
+    return {generation.name for generation in opened.generations()}
 
 
 def choose_targets(settings: IngestSettings) -> list[Target]:
@@ -59,7 +72,7 @@ def choose_targets(settings: IngestSettings) -> list[Target]:
         return [given]
     if latest is not None:
         live.sort(key=lambda generation: generation.name != latest.generation)
-    own = None if given is None else Generation.of(given.checkpoint, given.folder).name
+    own = None if given is None else given.generation
     if own is not None and own not in {generation.name for generation in live}:
         raise StoreError(
             f"{index.uri} was made with another encoder, image preparation or taxonomy than {settings.checkpoint} has, "
@@ -70,7 +83,7 @@ def choose_targets(settings: IngestSettings) -> list[Target]:
 
 def _check_resumed(given: Target, unserved: Sequence[Generation]) -> None:
     """Raise `StoreError` if a generation was begun with what this folder held before: it could never be ended."""
-    name = Generation.of(given.checkpoint, given.folder).name
+    name = given.generation
     for generation in unserved:
         if generation.checkpoint_uri == given.folder and generation.name != name:
             raise StoreError(
@@ -91,9 +104,10 @@ def _of(index: Index, generation: Generation) -> Target:
             f"generation {generation.name} of the index cannot be brought up to date: {error}; put its checkpoint "
             f"back, name it with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
         ) from error
-    if Generation.of(checkpoint, place).name != generation.name:
+    target = Target(checkpoint, place)
+    if target.generation != generation.name:
         raise CheckpointError(
             f"{place} holds another encoder than generation {generation.name} was made with; put that back, name it "
             f"with --checkpoint, or give the generation up: duet snapshots retire {generation.name}"
         )
-    return Target(checkpoint, place)
+    return target

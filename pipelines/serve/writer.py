@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -25,7 +25,7 @@ from pipelines.index.publish import PublishSettings
 from pipelines.index.requests import Entry, Request, Requests
 from pipelines.index.schema import NO_FIELD, is_one_of
 from pipelines.index.snapshot import Snapshot
-from pipelines.index.switch import publish_generation, roll_back
+from pipelines.index.switch import ANY_ITEMS, publish_generation, roll_back
 from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.settings import IngestSettings
 from pipelines.ingest.summary import IngestSummary
@@ -38,6 +38,9 @@ from .upsert import UpsertedItem, manifest_of
 from .write_messages import write_deleted, write_upserted
 
 M = TypeVar("M", bound=Message)
+Bounds = dict[str, float | None]
+
+_ANY_LOSS: Bounds = {"max_loss": 1.0}  # what goes is named
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,14 @@ class _Change(Generic[M]):
         kind: of its answer.
         make: makes it, under the lease.
         answer: makes its answer of what a killed server left: what it committed, and the first snapshot with it.
-        any_loss: whether the gate lets any number of items go, for they are named.
+        bounds: of the gate, other than usual: what is asked for is let through.
         switches: whether it is about which generation is served.
     """
 
     kind: type[M]
     make: Callable[[Lease, Request | None], M]
     answer: Callable[[Entry, Snapshot], M]
-    any_loss: bool = False
+    bounds: Bounds = field(default_factory=dict)
     switches: bool = False
 
 
@@ -101,7 +104,7 @@ class Writer:
             catalog_pb2.DeleteItemsResponse,
             lambda lease, once: self._delete(item_ids, lease, once),
             lambda entry, snapshot: write_deleted(entry.counts, snapshot.snapshot_id),
-            any_loss=True,
+            bounds=_ANY_LOSS,
         )
         return self._once(request, change)
 
@@ -111,7 +114,7 @@ class Writer:
             catalog_pb2.PublishSnapshotResponse,
             lambda lease, once: self._publish(snapshot_id, lease, once),
             lambda _, snapshot: catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot)),
-            any_loss=bool(snapshot_id),
+            bounds=ANY_ITEMS if snapshot_id else {},
             switches=True,
         )
         return self._once(request, change)
@@ -164,7 +167,7 @@ class Writer:
         latest = index.latest()
         if latest is not None and latest.generation != entry.generation and not change.switches:
             return latest  # somebody has switched since, to a generation that was changed alike
-        return publish_generation(index, lease, entry.generation, self._publishing(change.any_loss))
+        return publish_generation(index, lease, entry.generation, self._publishing(change.bounds))
 
     def _upsert(
         self, items: Sequence[UpsertedItem], lease: Lease, request: Request | None
@@ -175,7 +178,7 @@ class Writer:
         metadata = index.dataset(ITEMS, generation).schema.field("metadata").type
         columns = [field for field in metadata if field.name != NO_FIELD.name]
         rows = manifest_of(items, taxonomy, columns)
-        summary = self._ingest(rows, lease, request, attributes=list(taxonomy.names))
+        summary = self._ingest(rows, lease, request, {}, attributes=list(taxonomy.names))
         return self._upserted([item.item_id for item in items], vars(summary), self._snapshot_id(summary))
 
     def _upserted(
@@ -194,7 +197,7 @@ class Writer:
         self, item_ids: Sequence[str], lease: Lease, request: Request | None
     ) -> catalog_pb2.DeleteItemsResponse:
         rows = pa.table({"item_id": pa.array(item_ids, pa.string())})
-        summary = self._ingest(rows, lease, request, delete=True, any_loss=True)
+        summary = self._ingest(rows, lease, request, _ANY_LOSS, delete=True)
         return write_deleted(vars(summary), self._snapshot_id(summary))
 
     def _publish(self, snapshot_id: str, lease: Lease, request: Request | None) -> catalog_pb2.PublishSnapshotResponse:
@@ -203,19 +206,19 @@ class Writer:
         if snapshot_id and snapshot_id not in known:
             raise RequestError("SNAPSHOT_NOT_FOUND", f"there is no snapshot {snapshot_id!r}", "snapshot")
         if snapshot_id:
-            snapshot = roll_back(index, lease, snapshot_id, self._publishing(), request)
+            snapshot = roll_back(index, lease, snapshot_id, self._settings.publishing, request)
         else:
             generation = known[self._engines.of().scope.snapshot_id].generation
-            snapshot = publish_generation(index, lease, generation, self._publishing(), request)
+            snapshot = publish_generation(index, lease, generation, self._settings.publishing, request)
         return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot))
 
-    def _publishing(self, any_loss: bool = False) -> PublishSettings:
+    def _publishing(self, bounds: Bounds) -> PublishSettings:
         publishing = self._settings.publishing
-        gate = publishing.gate.model_copy(update={"max_loss": 1.0} if any_loss else {})
+        gate = publishing.gate.model_copy(update=bounds)
         return publishing.model_copy(update={"gate": gate})
 
     def _ingest(
-        self, rows: pa.Table, lease: Lease, request: Request | None, *, any_loss: bool = False, **settings: object
+        self, rows: pa.Table, lease: Lease, request: Request | None, bounds: Bounds, **settings: object
     ) -> IngestSummary:
         with tempfile.TemporaryDirectory(prefix="duet-write-") as folder:
             path = Path(folder) / "items.parquet"
@@ -231,7 +234,7 @@ class Writer:
                         "max_failures": 1.0,  # what is refused is told
                         "commit_vectors": 10**9,  # all of it at once
                         "commit_seconds": 10.0**9,
-                        **dict(self._publishing(any_loss)),
+                        **dict(self._publishing(bounds)),
                         **settings,
                     }
                 ),

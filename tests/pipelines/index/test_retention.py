@@ -10,7 +10,7 @@ import lance
 import pytest
 from lance.dataset import Tags
 
-from pipelines.errors import StoreError
+from pipelines.errors import ConflictError, StoreError
 from pipelines.index import retention
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows
@@ -145,6 +145,41 @@ def test_a_lease_taken_while_snapshots_are_retired_is_seen(
         step(committer, 2, settings())
         assert len(committer.index.snapshots()) == 2
         assert Index.open(committer.index.uri).reader(first).items(["item_id"]).num_rows == 2
+
+
+def test_a_cleanup_that_is_overtaken_stops(committer: Committer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if another process had taken over within a table, while this one was suspended."""
+    for number in range(4):
+        step(committer, number, settings(snapshots=9))
+    tables = committer.generation.tables
+    before = {table: versions(committer, table) for table in tables}
+    cleanup = lance.LanceDataset.cleanup_old_versions
+
+    def overtaken(dataset: lance.LanceDataset, *arguments: object, **named: object) -> object:
+        if committer.generation.name in dataset.uri:  # and not the list of snapshots
+            monkeypatch.setattr(Lease, "check", lost)
+        return cleanup(dataset, *arguments, **named)
+
+    def lost(_: Lease) -> None:
+        raise ConflictError("taken over")
+
+    monkeypatch.setattr(lance.LanceDataset, "cleanup_old_versions", overtaken)
+    with pytest.raises(ConflictError):
+        clean(committer, ["s00000001", "s00000002"])
+    assert sum(versions(committer, table) < before[table] for table in tables) == 1
+
+
+def test_versions_that_are_about_to_be_published_stay(committer: Committer) -> None:
+    """Whoever has taken over tags them before the snapshot is on the list."""
+    step(committer, 0, settings())
+    datasets = committer.datasets
+    for dataset in datasets.values():
+        dataset.tags.create("s00000002-v9", dataset.version)
+    clean(committer)
+    assert all("s00000002-v9" in dataset.tags.list() for dataset in datasets.values())
+    step(committer, 1, settings(snapshots=1))
+    step(committer, 2, settings(snapshots=1))
+    assert not any("s00000002-v9" in dataset.tags.list() for dataset in committer.datasets.values())
 
 
 def test_readers_that_lease_at_the_same_time(index: Index) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import lance
 import pytest
 
-from pipelines.errors import GateError, StoreError
+from pipelines.errors import ConflictError, GateError, StoreError
+from pipelines.index import switch as switch_module
 from pipelines.index.__main__ import main
 from pipelines.index.committer import Committer
 from pipelines.index.gate import GateSettings
@@ -14,6 +16,7 @@ from pipelines.index.lease import Lease
 from pipelines.index.naming import ITEMS
 from pipelines.index.publish import PublishSettings, publish
 from pipelines.index.reader_lease import ReaderLease
+from pipelines.index.sentinel import new_mark
 from pipelines.index.store import Index
 from pipelines.index.switch import publish_generation, retire_generation, roll_back
 
@@ -160,6 +163,18 @@ def test_a_rollback_that_is_killed_is_undone_or_ended(
     assert_tables_hold(Committer(index, two[0].generation, lease), OLD)
 
 
+def test_an_index_beyond_repair_goes_back_to_what_is_listed(
+    index: Index, lease: Lease, two: tuple[Committer, Committer]
+) -> None:
+    served = two[0]
+    changed(served)
+    served._commit_table(ITEMS, [], [], new_mark(9))  # of which no other table knows
+    with pytest.raises(StoreError, match="does not fit its items and no older version of it does"):
+        Committer(index, served.generation, lease)
+    assert roll_back(index, lease, "s00000001").items == 10
+    assert_tables_hold(Committer(index, served.generation, lease), OLD)
+
+
 def test_there_must_be_something_to_go_back_to(index: Index, lease: Lease, two: tuple[Committer, Committer]) -> None:
     with pytest.raises(StoreError, match="no snapshot before the published one"):
         roll_back(index, lease)
@@ -186,6 +201,75 @@ def test_retiring_frees_the_disk(index: Index, lease: Lease, two: tuple[Committe
         retire_generation(index, lease, served)
     index.create_generation(checkpoint(seed=0), "/c0")
     assert len(index.generations()) == 2
+
+
+@pytest.mark.parametrize("left", [{"data"}, {"_refs"}, {"data", "_refs", "_transactions"}, set()], ids=str)
+def test_a_retirement_that_is_killed_within_a_table(
+    index: Index, lease: Lease, two: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch, left: set[str]
+) -> None:
+    served, other = (committer.generation.name for committer in two)
+    publish_generation(index, lease, other)
+
+    def deadly(uri: str) -> None:
+        for folder in Path(uri).iterdir():
+            if folder.name not in left:
+                shutil.rmtree(folder)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(switch_module, "drop_dataset", deadly)
+        with pytest.raises(Killed):
+            retire_generation(index, lease, served)
+    retire_generation(index, lease, served)
+    assert list(Path(index.uri).glob(f"{served}.*")) == []
+    assert [generation.name for generation in Index.open(index.uri).generations()] == [other]
+
+
+def test_a_retirement_that_is_overtaken_stops(
+    index: Index, lease: Lease, two: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if another process had taken over while this one was suspended, within a table's removal."""
+    served, other = (committer.generation.name for committer in two)
+    publish_generation(index, lease, other)
+    drop = switch_module.drop_dataset
+
+    def overtaken(uri: str) -> None:
+        drop(uri)
+        patch.setattr(Lease, "check", lost)
+
+    def lost(_: Lease) -> None:
+        raise ConflictError("taken over")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(switch_module, "drop_dataset", overtaken)
+        with pytest.raises(ConflictError):
+            retire_generation(index, lease, served)
+    assert len(list(Path(index.uri).glob(f"{served}.*"))) == len(two[0].generation.tables) - 1
+
+
+def test_a_reader_of_a_snapshot_that_is_off_the_list_is_seen(
+    index: Index, lease: Lease, two: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that leases between the first look and the list: the second look finds it, and so does every later call."""
+    served, other = (committer.generation.name for committer in two)
+    publish_generation(index, lease, other)
+    off_the_list = switch_module.take_off_the_list
+    with ReaderLease(index.uri) as reader:
+
+        def lease_first(index: Index, snapshot_ids: set[str]) -> None:
+            reader.hold({"s00000001"})
+            off_the_list(index, snapshot_ids)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(switch_module, "take_off_the_list", lease_first)
+            with pytest.raises(StoreError, match=r"is being read \(s00000001\)"):
+                retire_generation(index, lease, served)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=r"is being read \(s00000001\)"):
+                retire_generation(index, lease, served)
+            assert [snapshot.snapshot_id for snapshot in index.snapshots()] == ["s00000002"]
+    retire_generation(index, lease, served)
+    assert list(Path(index.uri).glob(f"{served}.*")) == []
 
 
 def test_a_retirement_that_is_killed_is_ended_by_the_same_call(

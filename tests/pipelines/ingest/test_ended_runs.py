@@ -11,15 +11,19 @@ from typing import NoReturn
 import pyarrow as pa
 import pytest
 
+from pipelines.errors import BusyError
 from pipelines.index.committer import Committer
+from pipelines.index.lease import Lease
 from pipelines.index.store import Index
-from pipelines.ingest import stream
+from pipelines.index.switch import retire_generation
+from pipelines.ingest import driver, stream
 from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.encode import EncodePlan
 from pipelines.ingest.settings import IngestSettings
 from pipelines.ingest.summary import IngestSummary
+from pipelines.ingest.targets import Target
 
-from .support import Entry, Oracle, catalogue, orphans, write_manifest
+from .support import Entry, Oracle, catalogue, orphans, write_checkpoint, write_manifest
 
 # A disk on which no file can be larger than 16 KiB.
 SMALL_DISK = """
@@ -57,6 +61,31 @@ def test_the_next_ingestion_removes_what_was_not_committed(
     ingest(index, path)
     assert not orphans(index)
     oracle.check(Index.open(index), wanted)
+
+
+def test_generations_that_come_or_go_while_a_run_begins(
+    tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, path = tmp_path / "index", write_manifest(tmp_path / "m.parquet", catalogue(4))
+    ingest(uri, path, checkpoint)
+    other = write_checkpoint(tmp_path / "other", seed=1)
+    index, more = Index.open(uri), write_manifest(tmp_path / "more.parquet", catalogue(2, start=4))
+    begun = ingest(uri, path, other, generation="new").generation
+    choose = driver.choose_targets
+
+    def overtaken(settings: IngestSettings) -> list[Target]:
+        chosen = choose(settings)
+        with Lease(index.uri) as lease:
+            retire_generation(index, lease, begun)
+        return chosen
+
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "choose_targets", overtaken)
+        with pytest.raises(BusyError, match="came or went while this began; run this command again"):
+            ingest(uri, more)
+    assert begun not in [generation.name for generation in index.generations()]
+    done = ingest(uri, more)
+    assert (done.new, done.beside) == (2, ())
 
 
 def test_a_full_disk_is_one_line_and_the_same_run_goes_on_when_there_is_room(

@@ -12,9 +12,12 @@ import pytest
 from pipelines.errors import RequestError
 from pipelines.index import switch as switch_module
 from pipelines.index.committer import Committer
+from pipelines.index.gate import GateSettings
 from pipelines.index.lease import Lease
+from pipelines.index.publish import PublishSettings
 from pipelines.index.requests import Request, Requests
 from pipelines.index.store import Index
+from pipelines.index.switch import publish_generation
 from pipelines.ingest import delete as delete_module
 from pipelines.ingest import run as run_module
 from pipelines.search.limits import Limits
@@ -157,6 +160,31 @@ def test_a_rollback_that_was_killed(
         back = writer.publish(first, BACK)
         assert ("b" in ids(engines)) == (meanwhile and done) and "a" not in ids(engines)
         assert writer.publish(first, BACK) == back
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "after"),
+    [(Requests, "begin", True), (switch_module, "publish", False), (switch_module, "publish", True)],
+    ids=["before the tables", "after the tables", "after the publication"],
+)
+def test_a_rollback_to_another_generation_that_was_killed(
+    index: Index, tmp_path: Path, owner: Any, name: str, after: bool
+) -> None:
+    """To one that was never given what came since: that is what is asked for."""
+    first = index.snapshots()[-1]
+    other = make_checkpoint(tmp_path / "other", 1)
+    any_items = PublishSettings(gate=GateSettings(max_loss=1, max_unseen=1))
+    with Lease(index.uri) as lease:
+        second = index.create_generation(other, str(tmp_path / "other"))
+    with server(index) as (writer, _):
+        writer.upsert([A], PUT)
+    with Lease(index.uri) as lease:
+        publish_generation(index, lease, second.name, any_items)
+    killed(index, owner, name, after, lambda writer: writer.publish(first.snapshot_id, BACK))
+    with server(index) as (writer, engines):
+        back = writer.publish(first.snapshot_id, BACK)
+        assert back.snapshot.item_count == first.items and ids(engines) == {item_id(n) for n in range(first.items)}
+        assert writer.publish(first.snapshot_id, BACK) == back
 
 
 def test_a_change_goes_to_the_served_generation_last(index: Index, shop: Shop, tmp_path: Path) -> None:
