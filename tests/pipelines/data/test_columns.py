@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from decimal import Decimal
+
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -87,6 +91,23 @@ def test_metadata_types(kind: pa.DataType, unified: pa.DataType | None) -> None:
 def test_a_number_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(pa.ArrowInvalid):
         to_metadata(pa.array([2**63], pa.uint64()), pa.int64())
+
+
+def test_a_price_is_what_is_written() -> None:
+    """Whatever it was kept as, a filter for 19.99 finds it."""
+    cents = [Decimal(number) / 100 for number in range(100_000)]
+    assert to_metadata(pa.array(cents, pa.decimal128(10, 2)), pa.float64()).to_pylist() == [float(one) for one in cents]
+    written = [0.0, -0.1, 19.99, 1e-7, 3e38, None, math.inf]
+    assert to_metadata(pa.array(written, pa.float32()), pa.float64()).to_pylist() == written
+    written = [0.0, -0.1, 19.98, 65500.0, None, math.inf]
+    halves = pa.array([None if one is None else np.float16(one) for one in written], pa.float16())
+    assert to_metadata(halves, pa.float64()).to_pylist() == written
+    assert math.isnan(to_metadata(pa.array([math.nan], pa.float32()), pa.float64())[0].as_py())
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=4, min_value=-(10**20), max_value=10**20))
+def test_any_decimal_is_the_nearest_float(value: Decimal) -> None:
+    assert to_metadata(pa.array([value], pa.decimal128(30, 4)), pa.float64()).to_pylist() == [float(value)]
 
 
 def test_nanoseconds_are_cut() -> None:
