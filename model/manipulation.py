@@ -21,6 +21,8 @@ from .errors import TaxonomyError
 from .prototypes import Prototypes
 from .taxonomy import Taxonomy
 
+_NOTHING = 1e-5  # of a vector's length, which is rounding
+
 
 class Operation(StrEnum):
     """What a change does to an item's classes of one attribute."""
@@ -146,7 +148,8 @@ class GlobalHead(ManipulationHead):
         """See `ManipulationHead.change`: the changed attributes' vectors are replaced.
 
         The new vector is the mean direction of the memory over the classes that the item has afterwards. Where that
-        is none, or nothing else than before, a REMOVE takes its class' direction out of the item's own vector.
+        is none, or nothing else than before, REMOVEs take their classes' directions out of the item's own vector, all
+        at once; zero where nothing else is in it.
         """
         target = target_classes(carried, changes, self.taxonomy)
         result = attribute_embeddings.clone()
@@ -157,12 +160,13 @@ class GlobalHead(ManipulationHead):
             if chosen.any() and not torch.equal(chosen, carried[span]):
                 vector = memory[chosen].sum(0)
             else:
-                vector = attribute_embeddings[position]
-                for change in changes:
-                    if change.attribute == position and change.operation is Operation.REMOVE:
-                        assert change.from_class is not None
-                        gone = memory[change.from_class - span.start]
-                        vector = vector - (vector @ gone) * gone
+                gone = {
+                    change.from_class - span.start
+                    for change in changes
+                    if change.attribute == position and change.from_class is not None
+                    and change.operation is Operation.REMOVE
+                }  # fmt: skip
+                vector = _without(attribute_embeddings[position], memory[sorted(gone)])
             result[position] = F.normalize(vector, dim=-1)
         return result
 
@@ -174,6 +178,14 @@ class GlobalHead(ManipulationHead):
              for n in range(attribute_embeddings.shape[1])], 1
         )  # fmt: skip
         return torch.where(changed[..., None], F.normalize(vectors, dim=-1), attribute_embeddings)
+
+
+def _without(vector: Tensor, directions: Tensor) -> Tensor:
+    """D and k×D -> D, the part of the vector that is at right angles to all directions, whatever these are."""
+    if not len(directions):
+        return vector
+    rest = vector - directions.T @ (torch.linalg.pinv(directions.T.double(), rtol=1e-6) @ vector.double()).to(vector)
+    return rest if rest.norm() > _NOTHING * vector.norm() else torch.zeros_like(rest)
 
 
 class FusionHead(ManipulationHead):

@@ -29,8 +29,13 @@ from pipelines.search.request import AttributeCondition, Manipulation, Match
 
 
 def read_conditions(texts: Iterable[str], taxonomy: Taxonomy) -> tuple[AttributeCondition, ...]:
-    """One condition per attribute; wanted and excluded classes of several texts go together. Raises `RequestError`."""
+    """One condition per attribute; wanted and excluded classes of several texts go together.
+
+    Raises:
+        RequestError: an attribute that there is none of, or texts of one that no condition says together.
+    """
     conditions: dict[str, AttributeCondition] = {}
+    alone = set()
     for text in texts:
         attribute, sign, names = _split(text, ("!=", "="), taxonomy, "--attribute")
         condition = conditions.get(attribute, AttributeCondition(attribute))
@@ -41,8 +46,20 @@ def read_conditions(texts: Iterable[str], taxonomy: Taxonomy) -> tuple[Attribute
             wanted, match = _list(names, ",", known), Match.ALL
             if len(wanted) == 1 and wanted[0] not in known and "|" in names:
                 wanted, match = _list(names, "|", known), Match.ANY
+            if condition.classes and Match.ANY in (match, condition.match):
+                message = f"--attribute {text!r}: {attribute} has classes already, and | with others says nothing clear"
+                raise RequestError("CONDITION_SYNTAX", message)
             condition = replace(condition, classes=condition.classes + wanted, match=match)
+        else:
+            alone.add(attribute)
         conditions[attribute] = condition
+    for attribute in alone:
+        if not conditions[attribute].classes and conditions[attribute].excluded_classes:
+            message = (
+                f"--attribute {attribute} ranks by the query's own classes and {attribute}!=… only excludes: name the "
+                f"classes that are wanted, {attribute}=CLASS, or leave one of them out"
+            )
+            raise RequestError("CONDITION_SYNTAX", message)
     return tuple(conditions.values())
 
 
@@ -79,7 +96,10 @@ def _split(text: str, signs: Sequence[str], taxonomy: Taxonomy, option: str) -> 
     if not found:
         known = ", ".join(taxonomy.names)
         raise RequestError("UNKNOWN_ATTRIBUTE", f"{option} {text!r} does not begin with an attribute; known: {known}")
-    return next((one for one in found if _knows(taxonomy, one[0], one[2])), found[0])
+    for attribute, sign, rest in found:
+        if _knows(taxonomy, attribute, rest) or _knows(taxonomy, attribute, rest.rpartition(">")[2].strip()):
+            return attribute, sign, rest
+    return found[-1]
 
 
 def _knows(taxonomy: Taxonomy, attribute: str, name: str) -> bool:

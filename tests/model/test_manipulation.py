@@ -80,6 +80,27 @@ def test_removing_what_is_not_predicted_still_takes_its_direction_out() -> None:
     assert not torch.allclose(changed[1], vectors[1])
 
 
+@pytest.mark.parametrize("has", [(0, 3, 4), (0, 7)])
+def test_several_removals_take_all_their_directions_out_in_any_order(has: tuple[int, ...]) -> None:
+    module, vectors = head(), F.normalize(torch.randn(3, 16), dim=-1)
+    away = [Change(1, Operation.REMOVE, from_class=number) for number in (3, 4)]
+    changed = module.change(vectors, carried(*has), away)
+    assert (changed[1] @ F.normalize(module.memory[3:5], dim=1).T).abs().max() < 1e-6
+    torch.testing.assert_close(changed[1].norm(), torch.tensor(1.0))
+    assert torch.equal(changed, module.change(vectors, carried(*has), away[::-1]))
+
+
+def test_removing_classes_of_one_direction_or_all_that_there_is() -> None:
+    module, vectors = head(), F.normalize(torch.randn(3, 16), dim=-1)
+    away = [Change(1, Operation.REMOVE, from_class=number) for number in (3, 4)]
+    with torch.no_grad():
+        module.memory[4] = 2 * module.memory[3]
+    one = module.change(vectors, carried(0, 3), away[:1])
+    torch.testing.assert_close(module.change(vectors, carried(0, 3, 4), away), one)
+    vectors[1] = F.normalize(module.memory[3].detach(), dim=0)
+    assert module.change(vectors, carried(0, 3, 4), away)[1].tolist() == [0.0] * 16
+
+
 def test_batch_agrees_with_one_by_one() -> None:
     module, generator = head(), torch.Generator().manual_seed(0)
     vectors = F.normalize(torch.randn(4, 3, 16, generator=generator), dim=-1)

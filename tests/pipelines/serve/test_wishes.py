@@ -53,6 +53,8 @@ def test_conditions(texts: list[str], conditions: list[AttributeCondition]) -> N
         ("pattern+print", Manipulation("pattern", Operation.ADD, "print")),
         ("pattern-print", Manipulation("pattern", Operation.REMOVE, None, "print")),
         ("collar-v-neck", Manipulation("collar", Operation.REMOVE, None, "v-neck")),
+        ("neck-line=deep>high", Manipulation("neck-line", Operation.REPLACE, "high", "deep")),
+        ("neck-line=dep", Manipulation("neck-line", Operation.REPLACE, "dep")),
         ("neck-line-deep", Manipulation("neck-line", Operation.REMOVE, None, "deep")),
         ("neck-slim", Manipulation("neck", Operation.REMOVE, None, "slim")),
         ("neck-line=high", Manipulation("neck-line", Operation.REPLACE, "high")),
@@ -62,6 +64,22 @@ def test_conditions(texts: list[str], conditions: list[AttributeCondition]) -> N
 )
 def test_changes(text: str, change: Manipulation) -> None:
     assert read_changes([text], TAXONOMY) == (change,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "why"),
+    [
+        (["pattern=print|tribal", "pattern=a=b"], "has classes already"),
+        (["pattern=a=b", "pattern=print|tribal"], "has classes already"),
+        (["pattern=print|tribal", "pattern=a=b|print"], "has classes already"),
+        (["collar", "collar!=round"], "only excludes"),
+        (["collar!=round", "collar"], "only excludes"),
+    ],
+)
+def test_texts_that_no_condition_says_together(texts: list[str], why: str) -> None:
+    with pytest.raises(RequestError, match=why) as no:
+        read_conditions(texts, TAXONOMY)
+    assert no.value.reason == "CONDITION_SYNTAX"
 
 
 @pytest.mark.parametrize("text", ["", "sleeve=long", "=", "!=print", "collars"])
