@@ -143,6 +143,10 @@ def _scalar(value: Any, kind: pa.DataType) -> bool | int | float | str:
         array = array.cast(kind)
         plain = pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)
         fitted: bool | int | float | str = (array if plain else array.cast(pa.string()))[0].as_py()
-    except pa.ArrowException as error:
+        if not plain:
+            pa.array([fitted]).cast(kind)[
+                0
+            ].as_py()  # as the manifest is read; Arrow writes dates that it does not read
+    except (pa.ArrowException, OverflowError, ValueError) as error:
         raise ManifestError(f"{value!r:.40} does not fit a column of {kind}") from error
     return fitted

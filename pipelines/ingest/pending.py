@@ -96,7 +96,8 @@ class Pending:
     def _pending(self, batch: pa.RecordBatch, readers: ThreadPoolExecutor) -> Iterator[dict[str, Any] | Action]:
         """What the rows of a batch mean, in order: rows for a chunk, or why there is nothing to be done."""
         images = batch.column("image") if "image" in batch.schema.names else None
-        rows = batch.select([name for name in batch.schema.names if name != "image"]).to_pylist()
+        apart = {"image", *self.manifest.metadata}
+        rows = batch.select([name for name in batch.schema.names if name not in apart]).to_pylist()
         ids = [row["item_id"] for row in rows]
         known = self.ledger.hashes(ids) if self.ledger else {}
         refused = self.ledger.refusals(ids) if self.ledger else {}
@@ -169,7 +170,15 @@ class Pending:
                     ) from error
         if not columns:
             return [{}] * batch.num_rows
-        return pa.RecordBatch.from_pydict(columns).to_pylist()
+        values = {name: _values(name, column) for name, column in columns.items()}
+        return [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+
+
+def _values(name: str, column: pa.Array) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError) as error:
+        raise ManifestError(f"column {name!r} holds a date that no calendar has ({error})") from error
 
 
 def row_hash(labels: Mapping[str, Sequence[str]], metadata: Mapping[str, Any], image_uri: str | None) -> str:

@@ -100,7 +100,8 @@ class Topic:
         waiting = [self._latest_ms[number] for number in self._cut & self._latest_ms.keys()]
         if rest:
             waiting.append(self._oldest_ms)
-        return min([looked, *(datetime.fromtimestamp(one / 1000, UTC) for one in waiting)])
+        # A producer may say any time, also one that no calendar has.
+        return min([looked, *(datetime.fromtimestamp(min(one / 1000, looked.timestamp()), UTC) for one in waiting)])
 
     def taken(self, source: Source) -> None:
         """Record that a manifest is published; with the last one of a batch, its offsets are."""

@@ -71,6 +71,7 @@ class Calls:
         remaining = context.time_remaining()
         end = None if remaining is None else time.monotonic() + remaining
         gone = threading.Event()
+        given = [work]  # let go with its caller: it may hold pictures, and wait for long
 
         def before_stage(_: str) -> None:
             if gone.is_set() or (end is not None and time.monotonic() > end):
@@ -78,15 +79,23 @@ class Calls:
 
         def job() -> T:
             before_stage("start")
-            return work(before_stage)
+            try:
+                mine = given.pop()
+            except IndexError:
+                raise StoppedError from None
+            return mine(before_stage)
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, contextvars.copy_context().run, job)
+        del work
+        queued = self._pool.submit(contextvars.copy_context().run, job)
+        future = asyncio.wrap_future(queued)
         self._under_way += 1
         future.add_done_callback(self._finished)  # when the thread is done, which may be after the caller has gone
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             gone.set()
+            given.clear()
+            queued.cancel()  # if it has not begun, its place is free at once
             raise
 
     def close(self) -> None:

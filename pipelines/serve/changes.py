@@ -12,6 +12,7 @@ from .errors import OverloadError, StoppedError
 T = TypeVar("T")
 
 _STREAMS = 2  # of items that are held at once; what the others send waits at their ends
+_BROKEN_SECONDS = 0.05  # within which a call whose stream broke off is cancelled
 
 
 class Changes:
@@ -67,6 +68,8 @@ class Changes:
                 async with asyncio.timeout(self._idle_seconds):
                     request = await anext(coming)
             except StopAsyncIteration:
+                # gRPC ends a stream that broke off like one that is whole, and cancels the call thereafter.
+                await asyncio.sleep(_BROKEN_SECONDS)
                 return
             except TimeoutError:
                 raise StoppedError(f"nothing came for {self._idle_seconds:g} seconds") from None

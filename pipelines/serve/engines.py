@@ -129,6 +129,8 @@ class Engines:
             return self._open(snapshot)
         except (StoreError, CheckpointError) as error:
             log.warning("snapshot %s cannot be read any more: %s", snapshot_id, error)
+            with self._opening:
+                self._let_go()
             message = f"snapshot {snapshot_id} cannot be read any more"
             raise RequestError("SNAPSHOT_EXPIRED", message, "snapshot") from error
 
@@ -176,12 +178,17 @@ class Engines:
                 needed = {one.snapshot_id for one in (self._snapshot, self._next) if one is not None}
                 while len(self._engines) > _KEPT:
                     del self._engines[next(name for name in self._engines if name not in needed)]
-                used = {kept.checkpoint.digest for kept in self._engines.values()}
-            for digest in self._models.keys() - used:
-                self._models.pop(digest).encoder.close()
-            self._lease.hold(self._engines)
+            self._let_go()
             self.cache.keep(self._engines)
             return engine
+
+    def _let_go(self) -> None:
+        """Of models that no engine uses, and snapshots that none is open of."""
+        with self._lock:
+            used = {kept.checkpoint.digest for kept in self._engines.values()}
+        for digest in self._models.keys() - used:
+            self._models.pop(digest).encoder.close()
+        self._lease.hold(self._engines)
 
     def _caching(self, model: _Model) -> EncoderPort:
         if not self.duets.limit_bytes:

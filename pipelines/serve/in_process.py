@@ -69,22 +69,30 @@ class InProcess:
         """See `Backend`. Loads what is published, and whatever is published later."""
         followed = None
         while True:
-            try:
-                await asyncio.to_thread(self.engines.refresh)
-            except DuetError as error:
-                if not self.engines.ready:
-                    raise
-                self._observer.snapshot_failed()
-                log.error("the new snapshot cannot be served, the one before stays: %s", error)
-            except Exception:  # boundary: storage may fail in any way, and come back
-                self._observer.snapshot_failed()
-                log.exception("looking for a new snapshot failed")
+            await self.look()
             served = self.engines.published
             if served is not None and served is not followed:  # whoever loaded it: a change does so, too
                 followed = served
                 await became_ready()
                 log.info("serving snapshot %s of %s", served.snapshot_id, self.engines.index.uri)
             await asyncio.sleep(self._settings.poll_seconds)
+
+    async def look(self) -> None:
+        """Serve what is published now; what was served before goes on where that cannot be.
+
+        Raises:
+            DuetError: it cannot be, and nothing was.
+        """
+        try:
+            await asyncio.to_thread(self.engines.refresh)
+        except DuetError as error:
+            if not self.engines.ready:
+                raise
+            self._observer.snapshot_failed()
+            log.error("the new snapshot cannot be served, the one before stays: %s", error)
+        except Exception:  # boundary: storage may fail in any way, and come back
+            self._observer.snapshot_failed()
+            log.exception("looking for a new snapshot failed")
 
     def state(self) -> Collector:
         """See `Backend`."""

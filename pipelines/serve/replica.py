@@ -134,7 +134,7 @@ class Replica:
             return
         async with self._catching_up:
             if change != self._change:
-                await asyncio.to_thread(self._backend.engines.refresh)
+                await self._backend.look()  # a change that cannot be served here must not end every search
                 self._change = change
 
     async def __del__(self) -> None:  # Ray Serve awaits it, once no call is under way any more

@@ -93,7 +93,7 @@ class Replicas:
             scope: serve.get_app_handle(name).options() for scope, name in self._names.items()
         }
         for handle in self._handles.values():
-            while not await handle.ready.remote():
+            while not await _is_ready(handle):
                 await asyncio.sleep(_LOOK_SECONDS)
         self._ready = True
         await became_ready()
@@ -205,6 +205,13 @@ class Replicas:
             for name, deployed in self._deployed.items():
                 if name in applications and applications[name].last_deployed_time_s == deployed:
                     serve.delete(name)
+
+
+async def _is_ready(handle: DeploymentHandle[Any]) -> bool:
+    try:
+        return bool(await handle.ready.remote())
+    except (RayActorError, DeploymentUnavailableError):  # it died meanwhile, and Ray Serve starts another
+        return False
 
 
 def _deployments(settings: ServeSettings) -> Iterator[tuple[Scope, serve.Deployment, ServeSettings]]:

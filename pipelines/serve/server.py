@@ -118,7 +118,7 @@ class Server:
         self._following.cancel()
         await self._server.stop(self._settings.drain_seconds)
         self._server = None  # it shuts down once more when it is forgotten, which needs the event loop
-        with contextlib.suppress(asyncio.CancelledError, DuetError):
+        with contextlib.suppress(asyncio.CancelledError, Exception):  # `wait` raises it; the rest ends all the same
             await self._following
         await asyncio.to_thread(self._backend.close)
         await asyncio.to_thread(self._operations.close)

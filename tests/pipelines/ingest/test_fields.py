@@ -15,6 +15,7 @@ from pipelines.ingest.fields import Fields
 from pipelines.ingest.message import key_id, row_id, value_row
 
 KNOWN = {"price": [pa.int64()], "weight": [pa.float64()], "brand": [pa.string()], "sold": [pa.bool_()]}
+KNOWN |= {"since": [pa.timestamp("us")], "until": [pa.timestamp("us", "Europe/Berlin")], "day": [pa.date32()]}
 
 
 def fields() -> Fields:
@@ -35,6 +36,10 @@ def fields() -> Fields:
         ({"collar": 5}, "field 'collar': is no list of text"),
         ({"collar": ["v-neck", {}]}, "field 'collar': is no list of text"),
         ({"image": "AAAA"}, "field 'image': a picture is not sent"),
+        ({"since": 1719878400 * 10**9}, "field 'since': 1719878400000000000 does not fit a column of timestamp[us]"),
+        ({"since": "0000-01-01"}, "field 'since': '0000-01-01' does not fit a column of timestamp[us]"),
+        ({"until": "9999-12-31T23:59:59Z"}, "field 'until': '9999-12-31T23:59:59Z' does not fit a column of timestamp"),
+        ({"day": "0000-01-01"}, "field 'day': '0000-01-01' does not fit a column of date32[day]"),
         ({"": 5}, "field ''"),
         ({"brand": "\ud800"}, "field 'brand'"),
         ({"e\u0301": 1, "é": 2}, "field 'é': is there twice"),

@@ -138,6 +138,14 @@ def test_pictures_beside_the_manifest_are_compared_by_content(tmp_path: Path, ch
     assert actions(pending(manifest, ledger)) == {"i1": "changed"}, "the others are refused as before"
 
 
+def test_a_date_that_no_calendar_has_names_the_column(tmp_path: Path, checkpoint: Path) -> None:
+    table = pq.read_table(write_manifest(tmp_path / "a.parquet", catalogue(2)))
+    far = pa.array([0, 253_402_300_800_000_000], pa.timestamp("us"))  # the year 10000
+    pq.write_table(table.append_column("since", far), tmp_path / "b.parquet")
+    with pytest.raises(ManifestError, match="column 'since' holds a date that no calendar has"):
+        ingest_here(Index.create(tmp_path / "index"), checkpoint, Manifest.open([str(tmp_path / "b.parquet")]))
+
+
 def test_a_metadata_type_that_does_not_fit_names_the_column(tmp_path: Path, checkpoint: Path) -> None:
     index = Index.create(tmp_path / "index")
     ledger, _ = ingest_here(index, checkpoint, Manifest.open([write_manifest(tmp_path / "a.parquet", catalogue(3))]))

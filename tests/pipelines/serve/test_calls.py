@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +26,7 @@ class Slow:
         self.stages: list[str] = []
         self.go_on = threading.Event()
         self.error: Exception | None = None
+        self.works: list[weakref.ref[Callable[..., object]]] = []
 
     @answered
     async def Work(self, request: Any, context: Any) -> empty_pb2.Empty:
@@ -36,6 +39,7 @@ class Slow:
             self.stages.append("second")
             return empty_pb2.Empty()
 
+        self.works.append(weakref.ref(work))
         return await self.calls.run(context, work)
 
 
@@ -92,6 +96,7 @@ def test_the_log_says_what_the_client_may_not_learn(
     with pytest.raises(grpc.RpcError) as caught:
         method(empty_pb2.Empty(), timeout=10)
     codes = {StoreError: grpc.StatusCode.DATA_LOSS, ConflictError: grpc.StatusCode.ABORTED}
+    codes |= {CheckpointError: grpc.StatusCode.FAILED_PRECONDITION}
     assert caught.value.code() is codes.get(kind, grpc.StatusCode.INTERNAL)
     assert "/models" not in str(caught.value)
     (record,) = caplog.records
@@ -117,6 +122,21 @@ def test_a_call_whose_deadline_passed_ends_before_its_next_stage(slow: tuple[Slo
     servicer.go_on.set()
     assert method(empty_pb2.Empty(), timeout=10) == empty_pb2.Empty()
     assert servicer.stages == ["first", "first", "second"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_waits_and_is_not_wanted_any_more_is_let_go_at_once(slow: tuple[Slow, Any], cancelled: bool) -> None:
+    servicer, method = slow
+    first = method.future(empty_pb2.Empty())
+    wait_for(lambda: servicer.stages == ["first"])
+    second = method.future(empty_pb2.Empty(), timeout=10 if cancelled else 0.3)
+    wait_for(lambda: servicer.calls.waiting == 1)
+    if cancelled:
+        second.cancel()
+    wait_for(lambda: servicer.calls.waiting == 0)
+    gc.collect()
+    wait_for(lambda: servicer.works[1]() is None)  # the pictures that it may hold
+    assert servicer.works[0]() is not None and not first.done()
 
 
 def test_calls_that_wait_past_their_deadline_never_begin(slow: tuple[Slow, Any]) -> None:

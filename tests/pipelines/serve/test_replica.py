@@ -12,9 +12,10 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc import status_pb2
 
-from pipelines.errors import DuetError
+from pipelines.errors import CheckpointError, DuetError
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
+from pipelines.serve.engines import Engines
 from pipelines.serve.errors import read_details
 from pipelines.serve.replica import Answer, Question, Replica
 from pipelines.serve.settings import ServeSettings
@@ -87,6 +88,23 @@ def test_a_change_made_elsewhere_is_in_the_next_answer(shop: Shop, tmp_path: Pat
             request = search_pb2.SearchRequest(image=picture(60))
             assert found(await other.answer(question(request))).total_candidates == 3
             assert found(await other.answer(question(request, change="first"))).total_candidates == 4
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("error", [CheckpointError("no weights"), OSError("storage is away")])
+def test_a_change_that_cannot_be_served_leaves_what_was(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refresh(_: Engines) -> None:
+        raise error
+
+    async def run() -> None:
+        async with replica(shop) as one:
+            monkeypatch.setattr(Engines, "refresh", refresh)
+            for change in ("first", "first", "second"):
+                request = search_pb2.SearchRequest(item_id=item_id(1))
+                assert found(await one.answer(question(request, change=change))).total_candidates == 19
 
     asyncio.run(run())
 

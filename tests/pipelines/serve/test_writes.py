@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 import unicodedata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ import pytest
 from pipelines.index import lease as lease_module
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
+from pipelines.index.requests import Request
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
+from pipelines.serve.upsert import UpsertedItem
+from pipelines.serve.writer import Writer
 
 from .shop import Running, Shop, item_id, make_shop, picture, serving
 
@@ -252,3 +257,41 @@ def test_searches_go_on_while_items_change(own: tuple[Shop, Client, Running]) ->
     ended.set()
     thread.join(30)
     assert not wrong and answers[0] > 6
+
+
+def test_a_stream_that_breaks_off_changes_nothing(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled, out of time, or its connection gone: what came of it is not taken for all of it."""
+    mine, begun = make_shop(tmp_path, 4, like=shop), threading.Event()
+    upsert = Writer.upsert
+
+    def noted(self: Writer, items: Sequence[UpsertedItem], request: Request) -> catalog_pb2.UpsertItemsResponse:
+        if items[0].item_id != "whole":
+            begun.set()
+        return upsert(self, items, request)
+
+    monkeypatch.setattr(Writer, "upsert", noted)
+    with serving(mine) as running, Client(running.target) as client:
+        client.upsert([Item(item_id="whole", image=picture(59))])
+        for number in range(30):
+            enough, more = threading.Event(), threading.Event()
+
+            def items(number: int = number, enough: threading.Event = enough, more: threading.Event = more) -> Any:
+                for n in range(2):
+                    item = Item(item_id=f"half {number} {n}", image=picture(60))
+                    yield catalog_pb2.UpsertItemsRequest(item=item, request_id="half")
+                enough.set()
+                more.wait(5)
+
+            with grpc.insecure_channel(running.target) as channel:
+                call = catalog_pb2_grpc.CatalogServiceStub(channel).UpsertItems.future(
+                    items(), timeout=0.3 if number % 3 == 0 else 20
+                )
+                assert enough.wait(5)
+                time.sleep(0.01 * (number % 5))
+                if number % 3 == 1:
+                    call.cancel()
+                elif number % 3 == 0:
+                    assert call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            more.set()
+        assert not begun.wait(0.5)
+        assert ids(client) == sorted([*map(item_id, range(4)), "whole"])
