@@ -115,9 +115,8 @@ class Topic:
 
     def _ranges(self) -> dict[int, tuple[int, int]]:
         """Partition -> offsets of the next batch, the second exclusive."""
-        consumer = confluent_kafka.Consumer(
-            {**self._config, "bootstrap.servers": ",".join(self._servers), "group.id": "duet-ingest"}
-        )
+        own = {"bootstrap.servers": ",".join(self._servers), "group.id": "duet-ingest", "enable.auto.commit": False}
+        consumer = confluent_kafka.Consumer({**self._config, **own})
         try:
             found = consumer.list_topics(self._topic, timeout=_BROKER_S).topics[self._topic]
             if found.error is not None or not found.partitions:
@@ -131,6 +130,8 @@ class Topic:
                 if start > high:
                     _log.warning("%s/%d has been made anew: it is read from its beginning", self._topic, number)
                     start = low
+                if high > start + _MESSAGES:
+                    start = self._first(consumer, number, start)
                 ranges[number] = start, min(high, start + _MESSAGES)
                 if ranges[number][1] < high:
                     self._cut.add(number)
@@ -139,6 +140,18 @@ class Topic:
             raise ManifestError(f"Kafka at {','.join(self._servers)}: {error.args[0].str()}") from error
         finally:
             consumer.close()
+
+    def _first(self, consumer: confluent_kafka.Consumer, number: int, start: int) -> int:
+        """The offset of a partition's first message from `start` on.
+
+        Where a topic was compacted, or a transaction aborted, more offsets than a batch has may be without one, and
+        nobody would get past them.
+        """
+        consumer.assign([confluent_kafka.TopicPartition(self._topic, number, start)])
+        message = consumer.poll(_BROKER_S)
+        consumer.unassign()
+        found = None if message is None or message.error() is not None else message.offset()
+        return start if found is None else found
 
     def _read(self, ranges: Mapping[int, tuple[int, int]]) -> Iterator[dict[str, Any]]:
         """The messages of these ranges, those of a partition in order."""
