@@ -29,7 +29,11 @@ _ROWS = 8192
 
 
 def run_delete(
-    settings: IngestSettings, lease: Lease | None, request: Request | None, fresh_at: datetime
+    settings: IngestSettings,
+    lease: Lease | None,
+    request: Request | None,
+    fresh_at: datetime,
+    committed: Callable[[], None] | None = None,
 ) -> IngestSummary:
     """Delete, and publish the generation that is published now; the others are brought into order.
 
@@ -38,6 +42,7 @@ def run_delete(
         lease: of the index, if it is held already.
         request: that asks for it, of at most `_ROWS` items: it is written down with its commit.
         fresh_at: see `pipelines.ingest.driver.run_ingest`.
+        committed: see there.
 
     Raises:
         ManifestError, StoreError: the manifest or the index cannot be used.
@@ -70,6 +75,8 @@ def run_delete(
             return gone
 
         deleted = _count(manifest, delete)
+        if committed is not None:
+            committed()
         if latest is not None:
             latest = publish(committers.pop(), latest.checkpoint_uri, fresh_at=fresh_at, settings=settings.publishing)
         for committer in committers:  # the others; publishing would have done it

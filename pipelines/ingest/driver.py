@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -42,6 +42,7 @@ def run_ingest(
     lease: Lease | None = None,
     request: Request | None = None,
     fresh_at: datetime | None = None,
+    committed: Callable[[], None] | None = None,
 ) -> IngestSummary:
     """Bring the index up to the manifest and publish it.
 
@@ -54,6 +55,7 @@ def run_ingest(
         request: that asks for it; all of it is then one commit (`IngestSettings.commit_vectors`, `commit_seconds`),
             with which the request is written down.
         fresh_at: what was handed in before is in the manifest, or in the index already; None = now.
+        committed: called when all is committed, in every generation, and before the last of it is published.
 
     Returns:
         what was done in the generation that is served (or is new), and in those beside it.
@@ -63,7 +65,7 @@ def run_ingest(
     """
     fresh_at = fresh_at or datetime.now(UTC)
     if settings.delete:
-        return run_delete(settings, lease, request, fresh_at)
+        return run_delete(settings, lease, request, fresh_at, committed)
     if settings.dry_run:
         targets = choose_targets(settings)
         return dry_run(settings, targets[0])
@@ -72,9 +74,9 @@ def run_ingest(
     manifests = [target.open_manifest(settings) for target in targets]
     index = Index.create(settings.index)
     small = not settings.gpus and all(manifest.count() <= settings.inline_rows for manifest in manifests)
-    runs = list(zip(targets, manifests, [request, *[None] * len(targets)], strict=False))
-    if request is not None:
-        runs.reverse()  # the served generation's commit last: it says that the request was done, in all of them
+    nobody = [None] * len(targets)
+    runs = list(zip(targets, manifests, [request, *nobody], [committed, *nobody], strict=False))
+    runs.reverse()  # the served generation's commit last: it says that a request was done, in all of them
     with (
         Lease(index.uri) if lease is None else nullcontext(lease) as held,
         _quiet_start(),
@@ -83,7 +85,7 @@ def run_ingest(
         if live_generations(settings.index) not in (known, {target.generation for target in targets}):
             raise BusyError(f"generations of {index.uri} came or went while this began; run this command again")
         done = [_run_generation(settings, index, held, *run, fresh_at) for run in runs]
-    first, *beside = done if request is None else done[::-1]
+    first, *beside = done[::-1]
     return replace(first, beside=tuple(beside))
 
 
@@ -94,6 +96,7 @@ def _run_generation(
     target: Target,
     manifest: Manifest,
     request: Request | None,
+    committed: Callable[[], None] | None,
     fresh_at: datetime,
 ) -> IngestSummary:
     """Bring one generation up to the manifest; publish it if it is the one that is served, or the first."""
@@ -138,6 +141,8 @@ def _run_generation(
                 "What was read is indexed; run this command again for the rest"
             )
         committer.unpin()
+        if committed is not None:
+            committed()
         snapshot_id = run.publish(fresh_at=fresh_at)
     return IngestSummary.of(
         report,

@@ -1,7 +1,8 @@
 """Drops: manifests that appear in a watched folder, and which of them the index has already taken in.
 
-The record lies in the index itself (``drops.lance``) and is written after a drop is published. A run that is killed in
-between takes the drop in again before any later one, which changes nothing.
+The record lies in the index itself (``drops.lance``) and is written when a drop is committed, before it is published,
+which can take minutes: if it were taken in again after that, it might undo what others have changed meanwhile. A watch
+that was killed before it published does so first of all (`pipelines.ingest.watch`).
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Drops:
         return min([looked, *(datetime.fromtimestamp(source.modified / 1e9, UTC) for source in rest)])
 
     def taken(self, source: Source) -> None:
-        """Record that a manifest is taken in and published."""
+        """Record that a manifest is taken in: committed, and not yet published."""
         row = {"path": source.path, "size": source.size, "modified": source.modified, "taken_at": datetime.now(UTC)}
         dataset = lance.write_dataset(pa.Table.from_pylist([row], schema=_SCHEMA), self._uri, mode="append")
         self._taken[source.path] = (source.size, source.modified)

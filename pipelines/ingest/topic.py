@@ -104,7 +104,7 @@ class Topic:
         return min([looked, *(datetime.fromtimestamp(min(one / 1000, looked.timestamp()), UTC) for one in waiting)])
 
     def taken(self, source: Source) -> None:
-        """Record that a manifest is published; with the last one of a batch, its offsets are."""
+        """Record that a manifest is committed; with the last one of a batch, its offsets are."""
         self._waiting.remove(source)
         if not self._waiting:
             self._advance()

@@ -6,13 +6,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cluster.runtime import runtime
 from pipelines.data.files import Source
 from pipelines.errors import BusyError, DuetError
+from pipelines.index.committer import Committer
+from pipelines.index.lease import Lease
+from pipelines.index.publish import publish
 from pipelines.index.store import Index
 
 from .driver import run_ingest
@@ -34,6 +37,7 @@ def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -
     """
     say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
     with _source(settings) as drops:
+        _publish_rest(settings)
         say(f"watching {settings.watch}")
         _follow(settings, drops, say)
 
@@ -61,23 +65,42 @@ def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str],
         waiting = drops.waiting()
         for number, source in enumerate(waiting):
             rest = waiting[number + 1 :]
-            say(_take(settings, source, drops.name_of(source), len(rest), drops.fresh_at(rest, looked), say))
-            drops.taken(source)
+            say(_take(settings, source, drops, len(rest), drops.fresh_at(rest, looked), say))
             last = time.monotonic()
         if not waiting:
             time.sleep(settings.poll_seconds)
 
 
+def _publish_rest(settings: IngestSettings) -> None:
+    """Publish what a watch committed, and recorded, that was ended before it published."""
+    index = Index.open(settings.index)
+    latest = index.latest()
+    with suppress(BusyError), Lease(index.uri) as lease:  # who writes now publishes it as well
+        for generation in index.generations():
+            if latest is None or generation.name == latest.generation:
+                committer = Committer(index, generation, lease)
+                if committer.changed is None and committer.sequence:
+                    place = None if latest is None else latest.checkpoint_uri
+                    publish(committer, place, settings=settings.publishing)
+                break
+
+
 def _take(
-    settings: IngestSettings, source: Source, name: str, left: int, fresh_at: datetime, say: Callable[[str], None]
+    settings: IngestSettings,
+    source: Source,
+    drops: Drops | Topic,
+    left: int,
+    fresh_at: datetime,
+    say: Callable[[str], None],
 ) -> str:
     """Take a drop in, when nobody else writes to the index; a line about it."""
+    name = drops.name_of(source)
     stem = source.path.rpartition("/")[2].rpartition(".")[0]
     one = settings.model_copy(update={"manifest": [source.path], "watch": None, "delete": stem.endswith(DELETES)})
     waited = False
     while True:
         try:
-            summary = run_ingest(one, fresh_at=fresh_at)
+            summary = run_ingest(one, fresh_at=fresh_at, committed=lambda: drops.taken(source))
             break
         except BusyError as error:
             if not waited:

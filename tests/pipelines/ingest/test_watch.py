@@ -11,12 +11,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from pipelines.errors import GateError, ManifestError
 from pipelines.index.lease import Lease
 from pipelines.index.store import Index
+from pipelines.ingest import delete, run
+from pipelines.ingest.driver import run_ingest
 from pipelines.ingest.drops import Drops
 from pipelines.ingest.settings import IngestSettings
 from pipelines.ingest.watch import watch
@@ -146,7 +149,58 @@ def test_a_drop_that_the_gate_refuses_is_named(tmp_path: Path, checkpoint: Path)
     assert latest is not None and latest.items == 4
 
 
-def test_a_watch_that_is_killed_between_publication_and_record_takes_it_in_again(
+@pytest.mark.parametrize("name", ["2.parquet", "2.delete.parquet"])
+def test_a_watch_that_is_killed_before_it_publishes_does_not_undo_what_others_changed(
+    tmp_path: Path, checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder, index = tmp_path / "in", tmp_path / "index"
+    folder.mkdir()
+    write_manifest(folder / "1.parquet", catalogue(3))
+    watch(settings_of(tmp_path, checkpoint))
+    write_manifest(folder / name, {"item '0'": Entry(30)})
+
+    def killed(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "publish", killed)
+        patch.setattr(delete, "publish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            watch(settings_of(tmp_path, checkpoint))
+    served = Index.open(index).latest()
+    assert served is not None and (served.snapshot_id, served.items) == ("s00000001", 3)
+    other = write_manifest(tmp_path / "other.parquet", {"item '0'": Entry(31)})
+    run_ingest(IngestSettings(manifest=[other], index=str(index), inline_rows=9))
+    watch(settings_of(tmp_path, checkpoint))
+    oracle.check(Index.open(index), {**catalogue(3), "item '0'": Entry(31)})
+
+
+def test_a_watch_publishes_first_what_one_before_committed(
+    tmp_path: Path, checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, index = tmp_path / "in", tmp_path / "index"
+    folder.mkdir()
+    write_manifest(folder / "1.parquet", catalogue(3))
+
+    def killed(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in range(2):  # at first nothing is served, then the one before
+        with monkeypatch.context() as patch:
+            patch.setattr(run, "publish", killed)
+            with pytest.raises(KeyboardInterrupt):
+                watch(settings_of(tmp_path, checkpoint))
+        said: list[str] = []
+        watch(settings_of(tmp_path, checkpoint), said.append)
+        assert len(said) == 1, "nothing is taken in again"
+        oracle.check(Index.open(index), {**catalogue(3), **({"item '0'": Entry(30)} if number else {})})
+        write_manifest(folder / "2.parquet", {"item '0'": Entry(30)})
+    snapshots = Index.open(index).snapshots()
+    watch(settings_of(tmp_path, checkpoint))
+    assert Index.open(index).snapshots() == snapshots, "nothing is published where there is nothing new"
+
+
+def test_a_watch_that_is_killed_between_commit_and_record_takes_it_in_again(
     tmp_path: Path, checkpoint: Path, oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "in"
