@@ -99,13 +99,15 @@ def _decode(
     try:
         if kind == "WEBP":
             make_room(_webp_size(data) or (0, 0))
-        image = Image.open(BytesIO(data), formats=(kind,))
+        stream = BytesIO(data)
+        image = Image.open(stream, formats=(kind,))
+        whole = kind == "JPEG" and not _in_one_scan(image, data, stream.tell())
         _check_pixels(image.size, limits)
         size = image.size
         if kind == "JPEG" and target is not None:
             _draft(image, target)
         if kind != "WEBP":
-            make_room(size if image.info.get("progressive") else image.size)
+            make_room(size if whole else image.size)
         image.load()
         return _turn(_to_rgb(image), _orientation(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -114,6 +116,17 @@ def _decode(
         raise
     except _DAMAGE as error:
         raise ImageError("TRUNCATED", f"the {kind} file is cut short or damaged ({error})") from error
+
+
+def _in_one_scan(image: Image.Image, data: bytes, read: int) -> bool:
+    """Whether a JPEG's first scan, up to whose data Pillow has read, is of all its components and so is the only one.
+
+    Of several scans libjpeg keeps all coefficients, whatever size it is told to decode.
+    """
+    components = getattr(image, "layers", 0)
+    begin = read - 8 - 2 * components
+    header = b"\xff\xda" + struct.pack(">HB", 6 + 2 * components, components)
+    return not image.info.get("progressive") and begin > 0 and data[begin : begin + len(header)] == header
 
 
 def _check(data: bytes, limits: ImageLimits) -> str:

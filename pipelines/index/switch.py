@@ -155,10 +155,11 @@ def retire_generation(index: Index, lease: Lease, name: str) -> None:
 
 
 def _tagged(index: Index, generation: Generation) -> set[str]:
-    """Ids of the snapshots that have versions of a generation, listed or not; none where it is half removed."""
-    if generation.retired:
+    """Ids of the snapshots that have versions of a generation, listed or not; none where it cannot be opened."""
+    try:
+        return {tag.partition("-")[0] for tag in index.dataset(ITEMS, generation.name).tags.list()}
+    except StoreError:
         return set()
-    return {tag.partition("-")[0] for tag in index.dataset(ITEMS, generation.name).tags.list()}
 
 
 def _live(index: Index, name: str) -> Generation:

@@ -84,7 +84,9 @@ def run_ingest(
     ):
         if live_generations(settings.index) not in (known, {target.generation for target in targets}):
             raise BusyError(f"generations of {index.uri} came or went while this began; run this command again")
-        done = [_run_generation(settings, index, held, *run, fresh_at) for run in runs]
+        latest = index.latest()
+        served = targets[0].generation if latest is None else latest.generation
+        done = [_run_generation(settings, index, held, served, *run, fresh_at) for run in runs]
     first, *beside = done[::-1]
     return replace(first, beside=tuple(beside))
 
@@ -93,6 +95,7 @@ def _run_generation(
     settings: IngestSettings,
     index: Index,
     lease: Lease,
+    served: str,
     target: Target,
     manifest: Manifest,
     request: Request | None,
@@ -131,7 +134,7 @@ def _run_generation(
     with progress(f"indexing into {generation.name}", manifest.count()) as advance:
         clock = time.perf_counter()
         receipts = _receipts(settings, pending, plan, checkpoint.preparation)
-        run = Run(committer, settings, target.folder, request)
+        run = Run(committer, settings, target.folder, request, serves=generation.name == served)
         run.commit_all(receipts, advance)
         report = run.report
         assert report.balanced, f"{report.seen} rows were read, and became {report.actions.total()} items: {report}"

@@ -32,16 +32,21 @@ class Run:
     """
 
     def __init__(
-        self, committer: Committer, settings: IngestSettings, checkpoint_uri: str, request: Request | None = None
+        self,
+        committer: Committer,
+        settings: IngestSettings,
+        checkpoint_uri: str,
+        request: Request | None = None,
+        *,
+        serves: bool,
     ) -> None:
         self.report, self.rate = Report(), 0.0
         self._request = request
         self._committer, self._settings, self._checkpoint_uri = committer, settings, checkpoint_uri
         self._group: list[Receipt] = []
         self._vectors, self._commits, self._last = 0, 0, time.monotonic()
-        latest = committer.index.latest()
         # A generation that is built beside the published one is switched to by its operator, not by the way.
-        self._serves = latest is None or latest.generation == committer.generation.name
+        self._serves = serves
 
     def commit_all(self, receipts: Iterable[tuple[Receipt, Report]], advance: Advance) -> None:
         """Commit receipts in groups; now and then publish, or at least bring the tables into order."""

@@ -4,7 +4,7 @@ A message's key is the item's id (without one, the ``item_id`` in its value is).
 a manifest whose picture is an ``image_uri``; no value deletes the item. Of several messages about one item the last
 one counts, so that a batch is what it leaves: a manifest of what comes, and one of what goes. One that is no row is a
 row without a picture in it, and so becomes a dead letter. Offsets are written (``offsets.lance``) when a batch is
-published; a run that is killed before reads the batch again, which changes nothing.
+committed; a run that is killed before reads the batch again.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from cluster.runtime import runtime
 from pipelines.data.files import Source
@@ -24,6 +25,8 @@ from .settings import IngestSettings
 from .summary import IngestSummary
 from .topic import Topic
 
+T = TypeVar("T")
+
 
 def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -> None:
     """Take in what waits, then look again every ``poll_seconds``; ends by an interrupt, or after ``idle_seconds``.
@@ -37,7 +40,7 @@ def watch(settings: IngestSettings, tell: Callable[[str], None] | None = None) -
     """
     say = tell or (lambda line: print(line, file=sys.stderr, flush=True))
     with _source(settings) as drops:
-        _publish_rest(settings)
+        _when_free(lambda: _publish_rest(settings), settings, "what is committed", say)
         say(f"watching {settings.watch}")
         _follow(settings, drops, say)
 
@@ -75,14 +78,15 @@ def _publish_rest(settings: IngestSettings) -> None:
     """Publish what a watch committed, and recorded, that was ended before it published."""
     index = Index.open(settings.index)
     latest = index.latest()
-    with suppress(BusyError), Lease(index.uri) as lease:  # who writes now publishes it as well
-        for generation in index.generations():
-            if latest is None or generation.name == latest.generation:
-                committer = Committer(index, generation, lease)
-                if committer.changed is None and committer.sequence:
-                    place = None if latest is None else latest.checkpoint_uri
-                    publish(committer, place, settings=settings.publishing)
-                break
+    served = [one for one in index.generations() if latest is None or one.name == latest.generation][:1]
+    if not served:
+        return
+    with Lease(index.uri) as lease:
+        for generation in served:
+            committer = Committer(index, generation, lease)
+            if committer.changed is None and committer.sequence:
+                place, fresh_at = (None, None) if latest is None else (latest.checkpoint_uri, latest.fresh_at)
+                publish(committer, place, fresh_at=fresh_at, settings=settings.publishing)
 
 
 def _take(
@@ -94,23 +98,35 @@ def _take(
     say: Callable[[str], None],
 ) -> str:
     """Take a drop in, when nobody else writes to the index; a line about it."""
-    name = drops.name_of(source)
+    name, recorded = drops.name_of(source), False
+
+    def committed() -> None:
+        nonlocal recorded
+        drops.taken(source)
+        recorded = True
+
     stem = source.path.rpartition("/")[2].rpartition(".")[0]
     one = settings.model_copy(update={"manifest": [source.path], "watch": None, "delete": stem.endswith(DELETES)})
+    try:
+        summary = _when_free(lambda: run_ingest(one, fresh_at=fresh_at, committed=committed), settings, name, say)
+    except DuetError as error:
+        what = "is committed and recorded, but not published" if recorded else "is not taken in"
+        raise type(error)(f"{name} {what}, nor what comes after it: {error}") from error
+    behind = datetime.now(UTC).timestamp() - source.modified / 1e9
+    return f"{name}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
+
+
+def _when_free(do: Callable[[], T], settings: IngestSettings, name: str, say: Callable[[str], None]) -> T:
+    """Do something as soon as nobody else writes to the index."""
     waited = False
     while True:
         try:
-            summary = run_ingest(one, fresh_at=fresh_at, committed=lambda: drops.taken(source))
-            break
+            return do()
         except BusyError as error:
             if not waited:
                 say(f"{name} waits: {error}")
             waited = True
             time.sleep(settings.poll_seconds)
-        except DuetError as error:
-            raise type(error)(f"{name} is not taken in, nor what comes after it: {error}") from error
-    behind = datetime.now(UTC).timestamp() - source.modified / 1e9
-    return f"{name}: {_counts(summary)}; {summary.snapshot_id}, {behind:.1f} s after it was written; {left} wait"
 
 
 def _counts(summary: IngestSummary) -> str:

@@ -160,4 +160,4 @@ def _snapshot_id(answer: Any) -> str:
 
 
 def _request_id(given: str | None) -> str:
-    return uuid.uuid4().hex if given is None else given
+    return given or uuid.uuid4().hex  # never none: a change is sent again where the connection was lost

@@ -77,8 +77,11 @@ class InProcess:
                 log.info("serving snapshot %s of %s", served.snapshot_id, self.engines.index.uri)
             await asyncio.sleep(self._settings.poll_seconds)
 
-    async def look(self) -> None:
+    async def look(self) -> bool:
         """Serve what is published now; what was served before goes on where that cannot be.
+
+        Returns:
+            False where it could not be found out what is published.
 
         Raises:
             DuetError: it cannot be, and nothing was.
@@ -93,6 +96,8 @@ class InProcess:
         except Exception:  # boundary: storage may fail in any way, and come back
             self._observer.snapshot_failed()
             log.exception("looking for a new snapshot failed")
+            return False
+        return True
 
     def state(self) -> Collector:
         """See `Backend`."""

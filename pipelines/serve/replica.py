@@ -133,8 +133,8 @@ class Replica:
         if change in ("", self._change):
             return
         async with self._catching_up:
-            if change != self._change:
-                await self._backend.look()  # a change that cannot be served here must not end every search
+            # A change that cannot be served here must not end every search; one that was not seen is looked for again.
+            if change != self._change and await self._backend.look():
                 self._change = change
 
     async def __del__(self) -> None:  # Ray Serve awaits it, once no call is under way any more

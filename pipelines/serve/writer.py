@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from google.protobuf.message import Message
 
-from pipelines.errors import RequestError
+from pipelines.errors import ConflictError, RequestError, StoreError
 from pipelines.index.committer import Committer
+from pipelines.index.generation import Generation
 from pipelines.index.lease import Lease
 from pipelines.index.naming import DEAD_LETTERS, ITEMS
 from pipelines.index.publish import PublishSettings
@@ -142,7 +143,7 @@ class Writer:
             index = self._engines.index
             for generation in index.generations():
                 if generation.name == entry.generation:
-                    Committer(index, generation, lease)  # finds out whether it was done
+                    self._settle(generation, change, lease)
             entry = self._entry(request)
         if entry is None or entry.begun:  # the latter where its generation is retired
             answer = change.make(lease, request)
@@ -150,6 +151,16 @@ class Writer:
             answer = change.answer(entry, self._published(entry, change, lease))
         self._requests.answered(request, answer.SerializeToString())
         return answer
+
+    def _settle(self, generation: Generation, change: _Change[M], lease: Lease) -> None:
+        """Find out whether what was begun in a generation was done."""
+        try:
+            Committer(self._engines.index, generation, lease)
+        except ConflictError:
+            raise
+        except StoreError:  # beyond repair, which a rollback mends
+            if not change.switches:
+                raise
 
     def _entry(self, request: Request) -> Entry | None:
         entry = self._requests.find(request.request_id) if request.request_id else None

@@ -40,11 +40,11 @@ class Access(grpc.aio.ServerInterceptor):
         """The method's handler, or one that refuses."""
         method, scope = handler_call_details.method, needed(handler_call_details.method)
         handler = await continuation(handler_call_details)
-        if scope is None:
+        if scope is None or handler is None:  # a method that there is not is refused by gRPC, and nowhere counted
             return handler
         name, fault = self._judge(method, scope, handler_call_details.invocation_metadata)
         answering = handler if fault is None else _refusing(fault)
-        if scope is Scope.WRITE and handler is not None and answering is not None:
+        if scope is Scope.WRITE:
             return audited(answering, method, name)
         return answering
 

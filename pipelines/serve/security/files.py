@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import ssl
 import stat
 import time
@@ -57,16 +56,17 @@ class Reread(Generic[T]):
                 log.info("read again: %s", ", ".join(map(str, self._paths)))
         return self._value
 
-    def _look(self) -> list[tuple[int, int, int] | None]:
+    def _look(self) -> list[tuple[int, ...] | None]:
         return [_state(path) for path in self._paths]
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def _state(path: Path) -> tuple[int, ...] | None:
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    # The last one changes with its mode and owner, too, which is how what cannot be used is often mended.
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def read_file(path: Path) -> bytes:
@@ -77,10 +77,18 @@ def read_file(path: Path) -> bytes:
         raise DuetError(f"{path}: {error.strerror}") from error
 
 
+def mode_of(path: Path) -> int:
+    """Who may do what with a file, as `stat` has it. Raises `DuetError`."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        raise DuetError(f"{path}: {error.strerror}") from error
+
+
 def read_secret(path: Path) -> bytes:
     """The bytes of a file that holds a secret. Raises `DuetError` also where every user of the machine may read it."""
     secret = read_file(path)
-    if os.stat(path).st_mode & stat.S_IROTH:
+    if mode_of(path) & stat.S_IROTH:
         raise DuetError(f"{path}: every user of this machine may read this secret; chmod o-rwx it")
     return secret
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import stat
@@ -30,7 +29,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from cluster.settings import Section
 from pipelines.errors import DuetError
 
-from .files import read_file
+from .files import mode_of, read_file
 from .scopes import Scope
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # also TOML's keys that need no quotes
@@ -94,7 +93,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         raise DuetError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     except ValueError as error:  # not UTF-8, or not TOML
         raise DuetError(f"{path}: is no TOML file: {error}") from None
-    if os.stat(path).st_mode & stat.S_IWOTH:
+    if mode_of(path) & stat.S_IWOTH:
         raise DuetError(f"{path}: every user of this machine may add tokens to it; chmod o-w it")
     tokens = tuple(Token(name, entry.sha256, entry.scopes) for name, entry in entries.items())
     for name in entries:

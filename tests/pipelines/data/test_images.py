@@ -222,6 +222,25 @@ def test_decoding_at_scale_hardly_changes_the_prepared_picture() -> None:
     assert np.abs(prepare(data, SMALL).astype(int) - direct).mean() < 2
 
 
+def in_three_scans(width: int, height: int) -> bytes:
+    """A grey JPEG that is not progressive, with a scan for each component: the same few bits for each of its blocks."""
+    whole = encoded(Image.new("RGB", (width, height), (128, 128, 128)), "JPEG", subsampling=0)
+    head = whole[: whole.index(b"\xff\xda")]
+    blocks = -(-width // 8) * -(-height // 8)
+    scans = b""
+    for component, bits in ((1, "001010"), (2, "0000"), (3, "0000")):  # no difference, and nothing else
+        text = bits * blocks
+        text += "1" * (-len(text) % 8)
+        tables = 0x00 if component == 1 else 0x11
+        header = struct.pack(">HBBBBBB", 8, 1, component, tables, 0, 63, 0)
+        scans += b"\xff\xda" + header + int(text, 2).to_bytes(len(text) // 8).replace(b"\xff", b"\xff\0")
+    return head + scans + b"\xff\xd9"
+
+
+def test_a_jpeg_in_three_scans_is_a_picture() -> None:
+    assert (np.abs(np.asarray(decode(in_three_scans(100, 70))).astype(int) - 128) <= 1).all()
+
+
 @pytest.mark.parametrize(
     ("data", "waits"),
     [
@@ -230,8 +249,12 @@ def test_decoding_at_scale_hardly_changes_the_prepared_picture() -> None:
         (encoded(Image.new("RGB", (2000, 2001)), "WEBP", quality=0, method=0), True),
         (encoded(Image.new("RGB", (2000, 2001)), "JPEG"), False),  # decoded at an eighth
         (encoded(Image.new("RGB", (2000, 2001)), "JPEG", progressive=True), True),  # read whole, whatever the scale
+        (encoded(Image.new("L", (2000, 2001)), "JPEG"), False),
+        (encoded(Image.new("CMYK", (2000, 2001)), "JPEG"), False),
+        (encoded(Image.new("RGB", (2000, 2001)), "JPEG", exif=b"Exif\0\0" + bytes(999)), False),
+        (in_three_scans(2000, 2001), True),
     ],
-    ids=["PNG", "small PNG", "WebP", "JPEG", "progressive JPEG"],
+    ids=["PNG", "small PNG", "WebP", "JPEG", "progressive JPEG", "grey JPEG", "CMYK JPEG", "EXIF", "three scans"],
 )
 def test_a_large_picture_waits_for_room(data: bytes, waits: bool) -> None:
     with ThreadPoolExecutor(1) as pool:

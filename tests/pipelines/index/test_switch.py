@@ -225,6 +225,14 @@ def test_a_retirement_that_is_killed_within_a_table(
     assert [generation.name for generation in Index.open(index.uri).generations()] == [other]
 
 
+def test_a_damaged_generation_can_be_retired(index: Index, lease: Lease, two: tuple[Committer, Committer]) -> None:
+    served, other = (committer.generation.name for committer in two)
+    shutil.rmtree(Path(index.table_uri(ITEMS, other)) / "_versions")
+    retire_generation(index, lease, other)
+    assert list(Path(index.uri).glob(f"{other}.*")) == []
+    assert [generation.name for generation in Index.open(index.uri).generations()] == [served]
+
+
 def test_a_retirement_that_is_overtaken_stops(
     index: Index, lease: Lease, two: tuple[Committer, Committer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,10 +143,15 @@ def test_a_drop_that_the_gate_refuses_is_named(tmp_path: Path, checkpoint: Path)
     folder.mkdir()
     write_manifest(folder / "1.parquet", catalogue(4))
     write_manifest(folder / "2.delete.parquet", catalogue(3))
-    with pytest.raises(GateError, match=r"2.delete.parquet is not taken in, .*: of 4 served items 1 are left"):
+    with pytest.raises(GateError, match=r"2.delete.parquet is committed and recorded, .*: of 4 served items 1 "):
+        watch(settings_of(tmp_path, checkpoint))
+    with pytest.raises(GateError, match="of 4 served items 1 are left"):
         watch(settings_of(tmp_path, checkpoint))
     latest = Index.open(tmp_path / "index").latest()
     assert latest is not None and latest.items == 4
+    watch(settings_of(tmp_path, checkpoint, gate={"max_loss": 1.0}))
+    latest = Index.open(tmp_path / "index").latest()
+    assert latest is not None and latest.items == 1
 
 
 @pytest.mark.parametrize("name", ["2.parquet", "2.delete.parquet"])

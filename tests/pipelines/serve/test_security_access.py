@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from pipelines.serve.server import SERVICES
 
 from .guarded import CATALOG, LOOK_SECONDS, METHODS, SEARCH, TOKENS, bearer, call, guarded, tokens_file, tokens_text
 from .shop import Running, Shop, serving
+from .watchers import Scrape
 
 UNAUTHENTICATED, PERMISSION_DENIED = grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED
 UNKNOWN = [("duet.v1.CatalogService", "DropEverything"), ("duet.v1.NewService", "Get"), ("other.Service", "Call")]
-EVERY = [(service, method) for service, methods in SCOPES.items() for method in methods] + UNKNOWN
+UNKNOWN += [("grpc.reflection.v1.ServerReflection", "ServerReflectionInfo")]  # there is v1alpha only
+EVERY = [(service, method) for service, methods in SCOPES.items() for method in methods] + UNKNOWN[:3]
 SERVICE_OF = {Scope.WRITE: CATALOG, Scope.READ: SEARCH}
 
 
@@ -83,7 +86,8 @@ def test_every_method_asks_for_its_scope(closed: Running, token: str) -> None:
                 calling.cancel()
             if found is not None and found[0] not in (UNAUTHENTICATED, PERMISSION_DENIED):
                 found = None  # let in, and then told that the request is empty, or the method not there
-            assert found == refusal(needed(path), token), path
+            there = (service, method) not in UNKNOWN  # what there is not, gRPC refuses
+            assert found == (refusal(needed(path), token) if there else None), path
 
 
 def test_every_method_of_the_contract_stands_in_the_table() -> None:
@@ -179,6 +183,22 @@ def test_on_loopback_without_tokens_everything_is_open(running: Running) -> None
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+def test_a_method_that_there_is_not_is_refused_by_grpc_and_not_counted(tmp_path: Path, shop: Shop) -> None:
+    """Or whoever has no token could make up names, each of which would be kept."""
+    with serving(shop, tokens=tokens_file(tmp_path), metrics_port=0) as running:
+        with grpc.insecure_channel(running.target) as channel:
+            for service in ("Search", "Catalog"):
+                with pytest.raises(grpc.RpcError) as caught:
+                    channel.unary_unary(f"/duet.v1.{service}Service/Nothing")(b"", timeout=10)
+                assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+            with pytest.raises(grpc.RpcError):
+                channel.unary_unary("/duet.v1.SearchService/Search")(b"", timeout=10)
+        end, names = time.monotonic() + 10, set[str]()
+        while not names and time.monotonic() < end:
+            names = {one["method"] for one in Scrape(running).labels("duet_requests_total")}
+        assert names == {"Search"}
+
+
 def test_a_refused_request_is_not_read(tmp_path: Path) -> None:
     """Not even one that is no message, or larger than the server takes."""
 
@@ -205,11 +225,19 @@ def test_tokens_are_read_again_when_their_file_changes(tmp_path: Path, caplog: p
         assert beside.stat().st_size == before.st_size
         beside.replace(path)
 
+    def open_to_all() -> None:
+        beside.write_text(tokens_text("reader"))
+        beside.chmod(0o666)
+        beside.replace(path)
+
     steps: list[tuple[Callable[[], object], set[str]]] = [
         (lambda: None, {"reader"}),
         (replace_by_one_of_the_same_size_and_time, {"both"}),
         (replace, {"reader", "both"}),
         (lambda: path.write_text("[reader"), {"reader", "both"}),  # a mistake: what was read before stays
+        (open_to_all, {"reader", "both"}),  # another
+        (lambda: path.chmod(0o600), {"reader"}),  # mended
+        (replace, {"reader", "both"}),
         (path.unlink, {"reader", "both"}),
         (lambda: path.write_text(""), set()),  # everything taken back
         (lambda: path.write_text(tokens_text("both")), {"both"}),
@@ -232,5 +260,5 @@ def test_tokens_are_read_again_when_their_file_changes(tmp_path: Path, caplog: p
 
     asyncio.run(ask())
     faults = [record.message for record in caplog.records if record.levelname == "ERROR"]
-    assert len(faults) == 2 and all(fault.endswith("what was read before stays in force") for fault in faults)
-    assert "is no TOML file" in faults[0] and "No such file" in faults[1]
+    assert len(faults) == 3 and all(fault.endswith("what was read before stays in force") for fault in faults)
+    assert "is no TOML file" in faults[0] and "may add tokens" in faults[1] and "No such file" in faults[2]
