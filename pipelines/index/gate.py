@@ -176,7 +176,9 @@ class Gate:
             if not off <= self.settings.norm:  # NaN too
                 self._refuse(f"table {table} has an embedding whose norm is {off:.3g} from 1")
             if len(vectors) == self.settings.sample and not table.startswith("class-"):
-                spread = float(vectors.var(axis=0).sum())
+                spread = _spread(vectors)
+                if spread < self.settings.spread and changed is not None:  # many new items may share a placeholder
+                    spread = _spread(self._sample(dataset, None))
                 self.results["spread"] = min(spread, self.results.get("spread", spread))
                 if spread < self.settings.spread:
                     self._refuse(f"the embeddings of table {table} are nearly all the same (variance {spread:.2g})")
@@ -187,9 +189,9 @@ class Gate:
             picked = np.unique(np.linspace(0, count - 1, min(count, self.settings.sample + 1)).astype(int))
             rows = dataset.take(picked.tolist(), columns=["embedding"])
         else:
-            step = max(1, len(changed) // self.settings.sample)
-            some = list(changed)[::step][: self.settings.sample]
-            rows = dataset.to_table(columns=["embedding"], filter=is_one_of("item_id", some))
+            picked = np.linspace(0, len(changed) - 1, min(len(changed), self.settings.sample)).astype(int)
+            some = is_one_of("item_id", [changed[place] for place in picked])
+            rows = dataset.to_table(columns=["embedding"], filter=some)
         return _vectors(rows["embedding"])[: self.settings.sample]
 
     def _recall(self, indexed: Sequence[str]) -> None:
@@ -234,6 +236,11 @@ def _distances(dataset: lance.LanceDataset, queries: NDArray[np.float32], count:
         vectors = _vectors(pa.chunked_array([batch.column("embedding")]))
         best = np.sort(np.concatenate([best, 1 - queries @ vectors.T], axis=1), axis=1)[:, :count]
     return best
+
+
+def _spread(vectors: NDArray[np.float32]) -> float:
+    """Variance of n×D, summed over D."""
+    return float(vectors.var(axis=0).sum())
 
 
 def _vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:

@@ -48,7 +48,8 @@ def publish(
     Args:
         committer: of the generation to publish.
         checkpoint_uri: where its checkpoint lies now; None = where it lay when the generation was created.
-        fresh_at: what was handed in before this time is committed; None = not known.
+        fresh_at: what was handed in before this time is committed; None = not known. It does not make a snapshot by
+            itself: where nothing changed, that of the published one stands.
         settings: of upkeep, gate and retention.
 
     Raises:

@@ -22,7 +22,8 @@ from .committer import Committer
 from .datasets import beside
 from .vector_index import VectorIndexSettings, due, extend, outgrown, train
 
-LARGEST = 2**20  # rows of a fragment; one of so many is not merged any more
+LARGEST = 2**20  # rows of a fragment
+_FULL = LARGEST // 2  # of more, it is not merged any more, nor when some of its rows are gone
 _COMPACTED, _EXTENDED = 2, 4  # tables, and vector indices, at once; much of either runs in one thread
 
 
@@ -94,13 +95,15 @@ def merged_from(sizes: Sequence[int], limit: int) -> int | None:
 
     Args:
         sizes: rows of the fragments, in the table's order.
-        limit: how many are merged at least. There are few while there are fewer than this and log₂ N more.
+        limit: how many are merged at least. There are few while there are fewer than this and log₂ N more, those that
+            are nearly full not counted, whose number grows with the table.
     """
-    if len(sizes) < limit + sum(sizes).bit_length():
+    small = [number for number, size in enumerate(sizes) if size <= _FULL]
+    if len(small) < limit + sum(sizes[number] for number in small).bit_length():
         return None
-    first = len(sizes) - limit
+    first = small[-limit]
     behind = sum(sizes[first:])
-    while first > 0 and sizes[first - 1] <= min(behind, LARGEST - 1):
+    while first > 0 and sizes[first - 1] <= min(behind, _FULL):
         first -= 1
         behind += sizes[first]
     return first

@@ -62,7 +62,7 @@ class Run:
             if late or self._vectors >= self._settings.commit_vectors:
                 self._commit()
             advance(report.seen)
-        self._commit()
+        self._commit(last=True)
         if self.report.encoded > first:
             self.rate = (self.report.encoded - first) / (time.monotonic() - started)
 
@@ -79,7 +79,7 @@ class Run:
         self.report.spend("publish", time.perf_counter() - began)
         return snapshot.snapshot_id if self._serves else None
 
-    def _commit(self) -> None:
+    def _commit(self, *, last: bool = False) -> None:
         self._check_failures()
         if self._group:
             began = time.perf_counter()
@@ -87,7 +87,7 @@ class Run:
             self._committer.commit(self._group, self._request, self.report.actions)
             self.report.spend("commit", time.perf_counter() - began)
             self._group, self._vectors, self._commits = [], 0, self._commits + 1
-            if self._commits % self._settings.publish_commits == 0:
+            if self._commits % self._settings.publish_commits == 0 and not last:  # whose publication knows `fresh_at`
                 self.publish()
         self._last = time.monotonic()
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import StoreError
 
-from .matrices import Matrix, MatrixCache
+from .matrices import SPARSE, Matrix, MatrixCache
 from .products import products
 from .table_rows import TableRows
 
@@ -48,7 +48,8 @@ class EmbeddingColumn:
     @property
     def size(self) -> int:
         """Bytes that its rows take in memory, at most, with their sketches and where each stands."""
-        return self.count * (self.width * 2 + -(-self.width // 4) + 12)
+        looked_up = 4 * min(len(self.rows.ids), SPARSE * self.count)
+        return self.count * (self.width * 2 + -(-self.width // 4) + 8) + looked_up
 
     def similarities(self, query: NDArray[np.float32], wanted: NDArray[np.int64]) -> NDArray[np.float32]:
         """Dot products of some items with a query; NaN for those that have no row here.

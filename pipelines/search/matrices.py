@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from .partitions import Partitions, partition
 from .products import Rows
 
+SPARSE = 8  # items for each row, from which on rows are searched for instead of looked up
 Key = tuple[str, ...]  # snapshot, table, and the class where it is of one
 
 
@@ -110,18 +111,32 @@ class Matrix:
     partitions: Partitions | None = None
 
     @cached_property
-    def row_of(self) -> NDArray[np.int32]:
-        """Each item's row, by position, −1 for one without; it ends with the last item that has one."""
-        result = np.full(int(self.position.max(initial=-1)) + 1, -1, np.int32)
+    def _row_of(self) -> NDArray[np.int32] | None:
+        """Each item's row, by position, −1 for one without, up to the last that has one; None where few have one."""
+        items = int(self.position.max(initial=-1)) + 1
+        if items > SPARSE * len(self.position):
+            return None
+        result = np.full(items, -1, np.int32)
         result[self.position] = np.arange(len(self.position))
         return result
 
+    @cached_property
+    def _sorted(self) -> NDArray[np.int32]:
+        """The rows in the order of their items."""
+        return np.argsort(self.position).astype(np.int32)
+
     def find(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of w items; −1 for those without."""
-        if positions.max(initial=-1) < len(self.row_of):
-            return self.row_of[positions].astype(np.int64)
-        known, result = positions < len(self.row_of), np.full(len(positions), -1, np.int64)
-        result[known] = self.row_of[positions[known]]
+        result = np.full(len(positions), -1, np.int64)
+        if self._row_of is None:
+            order = self._sorted
+            places = np.searchsorted(self.position, positions, sorter=order)
+            rows = order[np.minimum(places, len(order) - 1)]
+            found = self.position[rows] == positions
+            result[found] = rows[found]
+        else:
+            known = positions < len(self._row_of)
+            result[known] = self._row_of[positions[known]]
         return result
 
     def partitioned(self, like: Matrix | None = None) -> Matrix:

@@ -103,6 +103,12 @@ def test_embeddings_that_are_all_the_same(committer: Committer) -> None:
     refused(committer, rf"embeddings of table {ATTRIBUTE} are nearly all the same", sample=20)
 
 
+def test_new_items_that_share_a_placeholder(published: Committer) -> None:
+    """Their encoder is not broken: the embeddings of the others differ."""
+    published.commit([receipt(published, upserts={f"new {number}": Item(3) for number in range(30)})])
+    assert publish(published, settings=PublishSettings(gate=GateSettings(sample=20))).checks["spread"] > 0.1
+
+
 def bad_nearest(dataset: lance.LanceDataset, query: np.ndarray, count: int) -> pa.Table:
     """What an index finds that knows nothing of what is near."""
     return nearest(dataset, query, 300, exact=True).slice(200)

@@ -36,6 +36,7 @@ def test_fragments_stay_few_and_rows_are_rewritten_a_logarithmic_number_of_times
 def test_a_full_fragment_is_not_merged_again() -> None:
     sizes = [LARGEST, LARGEST, *[LARGEST // 2] * 40]
     assert merged_from(sizes, 4) == 2
+    assert merged_from([LARGEST - 7] * 60 + [256] * 4, 8) is None, "some of their rows were deleted"
     assert merged_from([], 2) is None
     assert merged_from([3] * 5, 4) is None
 

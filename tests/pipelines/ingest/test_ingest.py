@@ -67,6 +67,7 @@ def test_the_life_of_a_catalogue(
     counts = [snapshot.items for snapshot in snapshots]
     assert counts == sorted(counts) and counts[-1] == 40
     assert Path(snapshots[-1].checkpoint_uri) == checkpoint
+    assert [snapshot.fresh_at is None for snapshot in snapshots] == [True] * (len(snapshots) - 1) + [False]
 
     changed = entries | {
         "item '1'": Entry(90, ("dots",), 1),

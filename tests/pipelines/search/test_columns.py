@@ -122,3 +122,15 @@ def test_missing_and_misshapen_embeddings_are_damage() -> None:
         embeddings(pa.array([[1, 2]], kind), 3)
     part = pa.array([[1, 2], [3, 4], [5, 6]], kind).slice(1, 1)
     assert embeddings(part, 2).tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("items", [300, 2000, 9000])
+def test_what_it_takes_in_memory_is_counted(items: int) -> None:
+    position = np.append(np.random.default_rng(0).permutation(items - 1)[:299], items - 1)
+    cache = MatrixCache(10**9)
+    columns, _ = column(np.ones((300, 8), np.float16), 100, cache, position)
+    columns.load()
+    matrix = cache.kept(columns.key)
+    assert matrix is not None and matrix.find(np.arange(5)).shape == (5,)
+    taken = sum(array.nbytes for array in vars(matrix).values() if isinstance(array, np.ndarray))
+    assert taken <= columns.size < taken + 32 * 300

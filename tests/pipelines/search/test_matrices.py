@@ -14,6 +14,15 @@ from pipelines.search.matrices import Matrix, MatrixCache
 EMPTY = Matrix(np.empty(0, np.int64), np.empty((0, 1), np.float16))
 
 
+@pytest.mark.parametrize("items", [40, 400, 100_000])
+def test_rows_are_found_by_their_items(items: int) -> None:
+    dice = np.random.default_rng(items)
+    position = dice.permutation(items)[:30]
+    matrix, wanted = Matrix(position, np.empty((30, 0), np.float16)), dice.permutation(items + 50)
+    known = position.tolist()
+    assert matrix.find(wanted).tolist() == [known.index(item) if item in known else -1 for item in wanted.tolist()]
+
+
 def counting(loads: list[str], name: str, seconds: float = 0) -> Callable[[], Matrix]:
     def load() -> Matrix:
         loads.append(name)
