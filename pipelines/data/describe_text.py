@@ -26,7 +26,7 @@ def print_description(description: Description, console: Console) -> None:
         console.print(f"metadata: {escape(shown)}", highlight=False)
     if description.ignored:
         shown = ", ".join(f"{name} ({kind})" for name, kind in description.ignored.items())
-        console.print(f"not used, being neither labels nor plain values: {escape(shown)}", highlight=False)
+        console.print(f"not used, being neither labels nor plain values, or empty: {escape(shown)}", highlight=False)
     console.print(f"pictures decoded: {description.pictures_checked:,}", highlight=False)
     if not description.problems:
         console.print("[green]no problems found[/]")

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, cast
@@ -70,12 +71,20 @@ def watched_sources(folder: str) -> tuple[Source, ...]:
         if folder.startswith("s3://"):
             found = _list_s3(*locate(folder), below=False)
         elif os.path.isdir(folder):
-            found = sorted(_local(entry.path) for entry in os.scandir(os.path.abspath(folder)) if entry.is_file())
+            found = sorted(_listed(os.path.abspath(folder)))
         else:
             raise ManifestError(f"{folder}: no such folder to watch")
     except OSError as error:
         raise ManifestError(f"{folder}: cannot be read ({error})") from error
     return tuple(_source(*entry) for entry in found if _is_manifest(entry[0]))
+
+
+def _listed(folder: str) -> Iterator[tuple[str, int, int]]:
+    """The manifest files in a local folder; one may be renamed or moved away while it is looked at."""
+    for entry in os.scandir(folder):
+        with suppress(FileNotFoundError):
+            if _is_manifest(entry.name) and entry.is_file():
+                yield _local(entry.path)
 
 
 def _expand(path: str) -> Iterator[Source]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Manifest:
         roots: Sequence[str] = (),
         attributes: Sequence[str] | None = None,
         require_image: bool = True,
+        texts: Collection[str] = (),
     ) -> Manifest:
         """Look at the files of a manifest. A CSV or JSONL is read through once, for its types.
 
@@ -67,6 +68,7 @@ class Manifest:
             attributes: which columns are attributes, in this order; None = all columns of lists of text. Plain text
                 is one label; in a CSV it is split at ``|``.
             require_image: False for a list of items to delete.
+            texts: metadata columns of a CSV or JSONL that are text, whatever they look like (version ``1.10``).
 
         Raises:
             ManifestError: naming the file, and the row and column where there is one.
@@ -74,8 +76,8 @@ class Manifest:
         if isinstance(paths, str):
             paths = [paths]
         sources = find_sources(paths)
-        texts = {*RESERVED, *map(normal_name, attributes or ())}
-        inspected = [inspect(source, texts) for source in sources]
+        as_text = {*RESERVED, *map(normal_name, attributes or ()), *texts}
+        inspected = [inspect(source, as_text) for source in sources]
         schemas, counts = zip(*inspected, strict=True)
         roles = assign_roles(list(zip(sources, schemas, strict=True)), attributes, require_image)
         if require_image and not roots and "image" not in roles.schema.names:
@@ -87,19 +89,21 @@ class Manifest:
         return cls(sources, schemas, counts, roles, tuple(here))
 
     @classmethod
-    def labelled(cls, paths: Sequence[str], taxonomy: Taxonomy, *, roots: Sequence[str] = ()) -> Manifest:
+    def labelled(
+        cls, paths: Sequence[str], taxonomy: Taxonomy, *, roots: Sequence[str] = (), texts: Collection[str] = ()
+    ) -> Manifest:
         """`open`, with the taxonomy's attributes read as labels also where they are plain text (CSV).
 
         Raises:
             ManifestError: as `open`; and if none of the taxonomy's attributes is a column.
         """
-        manifest = cls.open(paths, roots=roots)
+        manifest = cls.open(paths, roots=roots, texts=texts)
         here = [name for name in taxonomy.names if name in manifest.schema.names]
         if not here:
             known = ", ".join(taxonomy.names)
             raise ManifestError(f"{manifest.files[0]}: none of the taxonomy's attributes ({known}) is a column")
         if any(name not in manifest.attributes for name in here):
-            manifest = cls.open(paths, roots=roots, attributes=here)
+            manifest = cls.open(paths, roots=roots, attributes=here, texts=texts)
         return manifest
 
     @property

@@ -23,7 +23,7 @@ from pipelines.errors import ManifestError
 from .files import Source, locate
 
 LINE_LIMIT = 16_000_000  # characters; a longer line is no row of a manifest
-_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")  # '007' is a code, not a number; 18 digits always fit int64
+_INTEGER = re.compile(r"-?(0|[1-9]\d*)")  # '007' is a code, not a number
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _TYPES = {
     "none": pa.null(),
@@ -114,8 +114,8 @@ def infer_schema(source: Source, texts: Collection[str]) -> tuple[pa.Schema, int
                 if kind not in seen:
                     seen.add(kind)
                     _resolve(seen, source, count, name)
-    if not count and source.kind == "csv":
-        kinds = {name: set() for name in _header(source)}
+    if not count:  # a JSONL without a row is a manifest of nothing, not one without columns
+        kinds = {name: set() for name in (_header(source) if source.kind == "csv" else ("item_id", "image_uri"))}
     fields = [pa.field(name, _TYPES[_resolve(seen, source, count, name)]) for name, seen in kinds.items()]
     return pa.schema(fields), count
 
@@ -130,7 +130,7 @@ def _kind_of(value: Any, source: Source, row: int, name: str) -> str:
     if isinstance(value, bool):
         return "bool"
     if isinstance(value, int):
-        return "int" if -(2**63) <= value < 2**63 else "float"
+        return "int" if _fits(value) else "float"
     if isinstance(value, float):
         return "float"
     if isinstance(value, list):
@@ -144,10 +144,14 @@ def _kind_of(value: Any, source: Source, row: int, name: str) -> str:
     if source.kind == "jsonl":
         return "text"
     if _INTEGER.fullmatch(value):
-        return "int"
+        return "int" if len(value) < 32 and _fits(int(value)) else "text"  # as a float, many ids would be one
     if _NUMBER.fullmatch(value):
         return "float"
     return "bool" if value in ("true", "false", "True", "False") else "text"
+
+
+def _fits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
 
 
 def _resolve(seen: set[str], source: Source, row: int, name: str) -> str:
@@ -169,11 +173,16 @@ def _resolve(seen: set[str], source: Source, row: int, name: str) -> str:
 
 def read_batches(source: Source, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
     """A CSV or JSONL file in batches of `rows` rows, with the columns and types of `schema` (of `infer_schema`)."""
-    stream = read_rows(source)
+    stream, done = read_rows(source), 0
     while chunk := list(islice(stream, rows)):
-        columns = [
-            pa.array([_convert(row.get(field.name), field.type) for row in chunk], field.type) for field in schema
-        ]
+        columns = []
+        for field in schema:
+            try:
+                columns.append(pa.array([_convert(row.get(field.name), field.type) for row in chunk], field.type))
+            except (UnicodeEncodeError, OverflowError) as error:  # half a character; an integer beyond all floats
+                where = f"{source.path}, rows {done + 1} to {done + len(chunk)}, column {field.name!r}"
+                raise ManifestError(f"{where}: {error}") from error
+        done += len(chunk)
         yield pa.record_batch(columns, schema=schema)
 
 

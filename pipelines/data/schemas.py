@@ -26,7 +26,7 @@ class Roles:
         schema: of the batches: the reserved columns, attributes and metadata in order of appearance.
         attributes: columns of labels.
         metadata: columns of scalars.
-        ignored: columns of a type that is neither, as name -> type.
+        ignored: columns of a type that is neither, or without a value (null), as name -> type.
     """
 
     schema: pa.Schema
@@ -130,11 +130,14 @@ def _attributes(
 
 
 def _metadata(name: str, seen: Sequence[tuple[Source, pa.DataType]]) -> pa.DataType | None:
-    """The type that holds what every file has in this column."""
+    """The type that holds what every file has in this column; None for what is no scalar.
+
+    None also where no file has a value: whichever type the column got, later manifests would be held to it.
+    """
     typed = [(source, storage(kind)) for source, kind in seen if not pa.types.is_null(storage(kind))]
     kinds = {metadata_type(kind) for _, kind in typed}
     if not kinds:
-        return pa.string()
+        return None
     if len(kinds) == 1:
         return kinds.pop()
     if kinds == {pa.int64(), pa.float64()}:

@@ -128,6 +128,16 @@ class Lease:
         self._beats = threading.Thread(target=self._keep, name="duet-lease", daemon=True)
 
     def __enter__(self) -> Lease:
+        _held_here.add(self.token)  # before another thread can read its row
+        try:
+            self._take()
+        except BaseException:
+            _held_here.discard(self.token)
+            raise
+        self._beats.start()
+        return self
+
+    def _take(self) -> None:
         create_dataset(self._uri, self._row(""))
         try:
             dataset = self._free()
@@ -138,9 +148,6 @@ class Lease:
         except OSError as error:
             self._say_where(error)
             raise
-        _held_here.add(self.token)
-        self._beats.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -184,13 +191,17 @@ class Lease:
         return pa.Table.from_pylist([row], schema=_SCHEMA)
 
     def _keep(self) -> None:
+        works = True
         while not self._stop.wait(BEAT_SECONDS):
             try:
                 _swap(self._own(), self._row(self.token))
+                works = True
             except _TakenOverError:
                 return  # `check` tells the committer
-            except (StoreError, OSError):
-                continue  # the store hiccups; `EXPIRY` leaves room for some beats
+            except Exception as error:  # noqa: BLE001 - boundary: `EXPIRY` leaves room for some beats
+                if works:
+                    _log.warning("the lease of the index %s is not renewed; trying again: %s", self._index, error)
+                works = False
 
     def _own(self) -> lance.LanceDataset:
         """The table with this lease's own row in it."""

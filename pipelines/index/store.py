@@ -137,6 +137,14 @@ class Index:
             self._generations.clear()
         return self.generation(generation.name)
 
+    def metadata_texts(self, generation: str) -> set[str]:
+        """The metadata columns of a generation that hold text; none where it is not there yet."""
+        uri = self.table_uri(ITEMS, generation)
+        if not dataset_exists(uri):
+            return set()
+        fields = open_dataset(uri).schema.field("metadata").type
+        return {field.name for field in fields if pa.types.is_string(field.type)}
+
     def _add_metadata(self, generation: Generation, metadata: tuple[pa.Field, ...]) -> None:
         items = self.dataset(ITEMS, generation.name)
         have = {field.name for field in items.schema.field("metadata").type}

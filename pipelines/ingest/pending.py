@@ -64,7 +64,9 @@ class Pending:
         chunk, batches, start, began = Chunk(self.sequence + 1), 0, 0, time.perf_counter()
         with ThreadPoolExecutor(_READERS, "read") as readers:
             for batch in self.manifest.batches(min(self.chunk, 1024)):
-                dropped = np.isin(np.arange(start, start + batch.num_rows), self.superseded)
+                dropped = np.zeros(batch.num_rows, bool)
+                first, last = np.searchsorted(self.superseded, [start, start + batch.num_rows])
+                dropped[self.superseded[first:last] - start] = True
                 start += batch.num_rows
                 batches += 1
                 chunk.seen += batch.num_rows

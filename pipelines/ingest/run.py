@@ -92,8 +92,10 @@ class Run:
         self._last = time.monotonic()
 
     def _check_failures(self) -> None:
-        refused = self.report.actions[Action.REFUSED]
-        tried = refused + self.report.encoded
+        actions = self.report.actions
+        refused = actions[Action.REFUSED]
+        # The pictures of those that stay as they are were read as well.
+        tried = refused + self.report.encoded + actions[Action.RELABELLED] + actions[Action.UNCHANGED]
         if refused >= _LEAST_FAILURES and refused > self._settings.max_failures * tried:
             reasons = ", ".join(f"{code} {count:,}" for code, count in self.report.refusals.most_common(5))
             raise StoreError(

@@ -55,8 +55,8 @@ class IngestSettings(Settings):
     retry_dead_letters: bool = False
     """Try again what was refused before, though it has not changed."""
     max_failures: float = Field(0.1, ge=0, le=1)
-    """Share of the items that are tried which may be refused; beyond it the run stops and publishes nothing more. It
-    does not count before 20 are refused."""
+    """Share of the items whose pictures are read which may be refused; beyond it the run stops and publishes nothing
+    more. It does not count before 20 are refused."""
     dry_run: bool = False
     """Write nothing and say what would happen."""
     thumbnail_size: int = Field(128, ge=0, le=1024)

@@ -30,10 +30,11 @@ class Target:
 
     def open_manifest(self, settings: IngestSettings) -> Manifest:
         """The manifest, its labels as training and evaluation read them; one without labels is indexed as well."""
-        manifest = Manifest.open(settings.manifest, roots=settings.roots, attributes=settings.attributes)
-        taxonomy = self.checkpoint.taxonomy
+        paths, roots, taxonomy = settings.manifest, settings.roots, self.checkpoint.taxonomy
+        texts = Index(index_uri(settings.index)).metadata_texts(self.generation)
+        manifest = Manifest.open(paths, roots=roots, attributes=settings.attributes, texts=texts)
         if settings.attributes is None and not set(taxonomy.names).isdisjoint(manifest.metadata):
-            return Manifest.labelled(settings.manifest, taxonomy, roots=settings.roots)
+            return Manifest.labelled(paths, taxonomy, roots=roots, texts=texts)
         return manifest
 
     def ignored(self, manifest: Manifest) -> tuple[str, ...]:

@@ -13,14 +13,13 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 import pyarrow as pa
 import ray
 
-from pipelines.data.files import Source
+from pipelines.data.files import Source, locate
 from pipelines.errors import ManifestError
 from pipelines.index.store import Index
 
@@ -40,12 +39,12 @@ _log = logging.getLogger(__name__)
 class Topic:
     """The changes of a topic, batch by batch; `pipelines.ingest.watch` treats them as it does dropped manifests.
 
-    Offsets are kept by the topic's name, whichever brokers it is read from.
+    Offsets are kept by the topic's name, whichever brokers it is read from. The manifests of a batch lie in the index
+    (``topics``), where all nodes of Ray can read them, until the next batch takes their place.
 
     Args:
         index: that takes them in.
         address: ``kafka://HOST:PORT,…/TOPIC``.
-        folder: for the manifests of a batch, an empty one.
         config: librdkafka's settings of a consumer (security.protocol, sasl.mechanism, …).
         attributes: fields that are labels (`IngestSettings.attributes`).
 
@@ -57,14 +56,13 @@ class Topic:
         self,
         index: Index,
         address: str,
-        folder: Path,
         config: Mapping[str, Any],
         attributes: Sequence[str] | None = None,
     ) -> None:
         servers, _, self._topic = address.removeprefix("kafka://").partition("/")
         if not self._topic or not all(":" in server for server in servers.split(",")):
             raise ManifestError(f"{address}: a topic is kafka://HOST:PORT,…/TOPIC")
-        self._servers, self._folder, self._config = servers.split(","), folder, config
+        self._servers, self._folder, self._config = servers.split(","), f"{index.uri}/topics/{self._topic}", config
         self._index, self._attributes = index, attributes
         self._offsets = Offsets(index, self._topic)
         self._next = self._offsets.read()
@@ -193,10 +191,17 @@ class Topic:
             ),
         ):
             if lines:
-                path = self._folder / name
-                path.write_text("\n".join(lines), encoding="utf-8")
-                written.append(Source(str(path), "jsonl", path.stat().st_size, max(times) * 10**6))
+                written.append(self._manifest(name, "\n".join(lines).encode(), max(times) * 10**6))
         return written
+
+    def _manifest(self, name: str, content: bytes, modified: int) -> Source:
+        address = f"{self._folder}/{name}"
+        system, path = locate(address)
+        if not address.startswith("s3://"):
+            system.create_dir(path.rpartition("/")[0])
+        with system.open_output_stream(path) as file:
+            file.write(content)
+        return Source(address, "jsonl", len(content), modified)
 
     def _line(
         self, message: Mapping[str, Any], fields: Fields, last: Mapping[str, str | None]

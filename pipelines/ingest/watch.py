@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TypeVar
 
 from cluster.runtime import runtime
@@ -52,14 +50,14 @@ def _source(settings: IngestSettings) -> Iterator[Drops | Topic]:
     if not settings.watch.startswith("kafka://"):
         yield Drops(index, settings.watch)
         return
-    with runtime(settings.ray), tempfile.TemporaryDirectory() as folder:  # Ray's reader reads the topic
-        yield Topic(index, settings.watch, Path(folder), settings.kafka_settings(), settings.attributes)
+    with runtime(settings.ray):  # Ray's reader reads the topic
+        yield Topic(index, settings.watch, settings.kafka_settings(), settings.attributes)
 
 
 def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str], None]) -> None:
     warned: set[Source] = set()
     last = time.monotonic()
-    while settings.idle_seconds is None or time.monotonic() - last < settings.idle_seconds:
+    while True:
         looked = datetime.now(UTC)
         for source in drops.rewritten():
             if source not in warned:
@@ -71,6 +69,8 @@ def _follow(settings: IngestSettings, drops: Drops | Topic, say: Callable[[str],
             say(_take(settings, source, drops, len(rest), drops.fresh_at(rest, looked), say))
             last = time.monotonic()
         if not waiting:
+            if settings.idle_seconds is not None and time.monotonic() - last >= settings.idle_seconds:
+                return
             time.sleep(settings.poll_seconds)
 
 

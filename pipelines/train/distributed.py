@@ -38,6 +38,14 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
+    def collect(self, value: Any) -> list[Any]:
+        """Every worker's value, in the order of ranks, on worker 0; elsewhere this worker's alone."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] | None = [None] * self.size if self.rank == 0 else None
+        dist.gather_object(value, values)
+        return [value] if values is None else values
+
 
 class _SumOverWorkers(torch.autograd.Function):
     """y = Σ_r x_r, the same on all workers; the loss being Σ_r L_r, dL/dx_r = Σ_r' dL_r'/dy."""

@@ -32,7 +32,7 @@ def summarize(
 
     Returns:
         The class means over the whole set; and of at most ``limit`` items, evenly spread, their positions (n) and
-        attribute embeddings (n×A×D, float32, L2-normalised, on the CPU).
+        attribute embeddings (n×A×D, float32, L2-normalised, on the CPU); on other workers than 0, of their own only.
     """
     classes = encoder.taxonomy.class_count
     sums = [torch.zeros(classes, width, device=world.device) for width in (encoder.width, encoder.class_width or 0)]
@@ -58,7 +58,7 @@ def summarize(
     for each in (*sums, counts):
         world.sum(each)
     means = [F.normalize(each, dim=-1).cpu() for each in sums]
-    joined = sorted((entry for part in world.gather(kept) for entry in part), key=lambda entry: entry[0])
+    joined = sorted((entry for part in world.collect(kept) for entry in part), key=lambda entry: entry[0])
     positions = torch.tensor([item for item, _ in joined], dtype=torch.int64)
     vectors = torch.from_numpy(np.stack([row for _, row in joined]))
     return Prototypes(means[0], means[1] if encoder.has_classes else None, counts.cpu()), positions, vectors

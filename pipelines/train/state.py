@@ -68,7 +68,7 @@ def load_state(
     """Restore what `save_state` wrote, in place.
 
     Raises:
-        CheckpointError: the state belongs to a run with other settings or training items; names them.
+        CheckpointError: the state belongs to a run with other settings or items; names them.
     """
     about = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     changed = sorted(k for k in identity if about["identity"].get(k) != identity[k])

@@ -126,9 +126,11 @@ class Trainer:
         save_state(folder, self.step, self.optimizer, self.average.tensors, self.progress, self.identity())
 
     def identity(self) -> dict[str, Any]:
-        """What a resumed run must have in common with this one: the settings, the classes and the labelled items."""
+        """What a resumed run must have in common with this one: the settings, the classes and the items."""
         taxonomy = self.encoder.taxonomy.digest
-        return {**self.settings.identity(), "taxonomy": taxonomy, "training items": self.training.digest}
+        validation = self.validation.digest if self.validation else None  # the best epoch is the best on these
+        items = {"training items": self.training.digest, "validation items": validation}
+        return {**self.settings.identity(), "taxonomy": taxonomy, **items}
 
     def _epoch(self, module: torch.nn.Module, epoch: int, writer: SummaryWriter | None) -> dict[str, Any]:
         settings, steps = self.settings, self.batches.sampler.steps

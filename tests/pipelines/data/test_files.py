@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.data.files import find_sources
+from pipelines.data.files import find_sources, watched_sources
 from pipelines.errors import ManifestError
 from tests.s3 import S3
 
@@ -70,6 +70,21 @@ def test_what_stands_for_nothing_is_told(folder: Path, path: str, told: str) -> 
 def test_no_path_at_all() -> None:
     with pytest.raises(ManifestError, match="no manifest given"):
         find_sources([])
+
+
+def test_a_file_that_is_moved_away_while_the_folder_is_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (".half.parquet", "here.parquet", "taken.parquet"):
+        (folder / name).touch()
+    look = os.scandir
+
+    def scandir(path: str) -> list[os.DirEntry[str]]:
+        entries = list(look(path))
+        for name in (".half.parquet", "taken.parquet"):
+            (folder / name).unlink()
+        return entries
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert str(folder / "here.parquet") in [found.path for found in watched_sources(str(folder))]
 
 
 def test_s3(s3: S3) -> None:

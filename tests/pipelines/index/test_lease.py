@@ -13,7 +13,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from pipelines.errors import StoreError
+from pipelines.errors import BusyError, StoreError
 from pipelines.index import lease as lease_module
 from pipelines.index.lease import Lease
 from pipelines.index.store import Index
@@ -125,6 +125,21 @@ def test_one_process_cannot_hold_it_twice(index: Index) -> None:
         pass
 
 
+def test_another_thread_cannot_take_it_while_it_is_taken(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    swap = lease_module._swap
+
+    def swap_and_look(dataset: lance.LanceDataset, row: pa.Table) -> None:
+        swap(dataset, row)
+        monkeypatch.setattr(lease_module, "_swap", swap)
+        with pytest.raises(BusyError), Lease(index.uri):
+            pass
+
+    monkeypatch.setattr(lease_module, "_swap", swap_and_look)
+    with Lease(index.uri) as lease:
+        lease.check()
+    assert not lease_module._held_here, "nor is one remembered that was not taken"
+
+
 def test_a_holder_on_another_host_is_believed_at_its_next_beat(
     index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,8 +235,9 @@ def test_whoever_was_taken_over_is_told(index: Index) -> None:
     assert row["token"] == "x", "it gave back what was not its own"
 
 
+@pytest.mark.parametrize("error", [StoreError, RuntimeError])  # the latter of Lance itself
 def test_it_beats_on_after_a_hiccup_of_the_store_and_ends_when_it_was_taken_over(
-    index: Index, monkeypatch: pytest.MonkeyPatch
+    index: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: type[Exception]
 ) -> None:
     monkeypatch.setattr(lease_module, "BEAT_SECONDS", 0.01)
     open_dataset, refused = lease_module.open_dataset, threading.Semaphore(0)
@@ -230,16 +246,17 @@ def test_it_beats_on_after_a_hiccup_of_the_store_and_ends_when_it_was_taken_over
     def sometimes(uri: str) -> lance.LanceDataset:
         if down:
             refused.release()
-            raise StoreError("the store does not answer")
+            raise error("the store does not answer")
         return open_dataset(uri)
 
     monkeypatch.setattr(lease_module, "open_dataset", sometimes)
     with Lease(index.uri) as lease:
         down = True
         assert all(refused.acquire(timeout=30) for _ in range(3))
-        with pytest.raises(StoreError, match="does not answer"):
+        with pytest.raises(error, match="does not answer"):
             lease.check()
         down = False
+        assert caplog.text.count("trying again: the store does not answer") == 1
         before, end = lance.dataset(f"{index.uri}/lease.lance").version, time.monotonic() + 30
         while lance.dataset(f"{index.uri}/lease.lance").version < before + 3 and time.monotonic() < end:
             time.sleep(0.01)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import glob
 import random
+import threading
+import time
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from lance.dataset import Tags
 
 from pipelines.errors import ConflictError, StoreError
+from pipelines.index import reader_lease as reader_lease_module
 from pipelines.index import retention
 from pipelines.index.committer import Committer
 from pipelines.index.datasets import write_rows
@@ -202,6 +205,34 @@ def test_an_index_that_cannot_be_written_is_read_without_a_lease(
     with ReaderLease(str(tmp_path)) as lease:
         lease.hold({"s1"})
         lease.hold({"s2"})
+    assert len([record for record in caplog.records if "no lease is kept" in record.message]) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("not ours"), RuntimeError("not ours")], ids=lambda one: type(one).__name__
+)
+def test_a_lease_is_kept_again_after_any_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr(reader_lease_module, "BEAT_SECONDS", 0.01)
+    open_dataset, refused, down = reader_lease_module.open_dataset, threading.Semaphore(0), False
+
+    def sometimes(uri: str) -> lance.LanceDataset:
+        if down:
+            refused.release()
+            raise error
+        return open_dataset(uri)
+
+    monkeypatch.setattr(reader_lease_module, "open_dataset", sometimes)
+    with ReaderLease(str(tmp_path)) as lease:
+        lease.hold({"s1"})
+        down = True
+        assert all(refused.acquire(timeout=30) for _ in range(3))
+        down = False
+        before, end = lance.dataset(f"{tmp_path}/readers.lance").version, time.monotonic() + 30
+        while lance.dataset(f"{tmp_path}/readers.lance").version < before + 3 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert lance.dataset(f"{tmp_path}/readers.lance").version >= before + 3
     assert len([record for record in caplog.records if "no lease is kept" in record.message]) == 1
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,20 @@ def test_a_csv_is_indexed_with_its_labels(tmp_path: Path, checkpoint: Path, labe
     assert (dry.relabelled, dry.new) == (3, 0)
 
 
+def test_text_stays_text_whatever_an_increment_looks_like(tmp_path: Path, checkpoint: Path) -> None:
+    """And a column without a value in the first manifest gets its type from the first one that has some."""
+    (tmp_path / "0.jpg").write_bytes(picture(0))
+    uri, path = tmp_path / "index", tmp_path / "m.csv"
+    found = []
+    for cells in ("rev B,", "1.10,2.5", "True,3"):
+        path.write_text(f"item_id,image_uri,version,sale\na,0.jpg,{cells}\n")
+        ingest(uri, checkpoint, str(path), roots=[str(tmp_path)], inline_rows=9)
+        latest = Index.open(uri).latest()
+        assert latest is not None
+        found.append(Index.open(uri).reader(latest).items().to_pylist()[0]["metadata"])
+    assert found == [{"version": "rev B"}, {"version": "1.10", "sale": 2.5}, {"version": "True", "sale": 3.0}]
+
+
 def test_more_gpus_than_there_are_is_told_at_once(tmp_path: Path, checkpoint: Path) -> None:
     path = write_manifest(tmp_path / "m.parquet", catalogue(3))
     with pytest.raises(ClusterError, match=r"2 workers with 0.6 of a GPU each need 2 GPUs; this Ray has 0"):
@@ -272,3 +287,10 @@ def test_too_many_refusals_stop_the_run_before_it_publishes(tmp_path: Path, chec
     (generation,) = index.generations()
     letters = index.dataset(DEAD_LETTERS, generation.name).to_table(filter=LIVE).to_pylist()
     assert Counter(letter["attempt"] for letter in letters) == {1: 22, 2: 22}
+    # A price in each of many, and some pictures that are gone: those that were read and stay count as well.
+    good = catalogue(300)
+    ingest(tmp_path / "index", checkpoint, write_manifest(tmp_path / "m.parquet", good))
+    dearer = {item_id: replace(entry, price=-9) for item_id, entry in good.items()}
+    more = {f"new bad {n}": Entry(n + 50, broken=True) for n in range(22)}
+    done = ingest(tmp_path / "index", checkpoint, write_manifest(tmp_path / "m.parquet", dearer | more))
+    assert (done.relabelled, done.refused) == (300, 22)

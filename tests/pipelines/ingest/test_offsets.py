@@ -38,7 +38,7 @@ def test_topics_advance_beside_each_other(tmp_path: Path, monkeypatch: pytest.Mo
     index, names, steps = Index.create(tmp_path / "index"), ("a", "b", "c"), 25
 
     def opened(name: str) -> Topic:
-        return Topic(Index.open(index.uri), f"kafka://broker:9092/{name}", tmp_path, {})
+        return Topic(Index.open(index.uri), f"kafka://broker:9092/{name}", {})
 
     def advance(topic: Topic) -> None:
         for step in range(1, steps + 1):

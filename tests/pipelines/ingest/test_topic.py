@@ -111,9 +111,7 @@ def test_a_batch_that_was_not_published_is_read_again(
     address = f"kafka://{broker.address}/{topic}"
 
     def batch(taken: int) -> list[list[str]]:
-        folder = tmp_path / uuid.uuid4().hex
-        folder.mkdir()
-        changes = Topic(index, address, folder, {})
+        changes = Topic(index, address, {})
         found = changes.waiting()
         rows = [[json.loads(line)["item_id"] for line in Path(s.path).read_text().splitlines()] for s in found]
         for source in found[:taken]:
@@ -131,7 +129,7 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
 ) -> None:
     topic, index = new_topic(), Index.create(tmp_path / "index")
     broker.send(topic, [("a", None)], 0)
-    changes = Topic(index, f"kafka://{broker.address}/{topic}", tmp_path, {})
+    changes = Topic(index, f"kafka://{broker.address}/{topic}", {})
     changes._next = {0: 7}  # of the topic that had this name before
     (source,) = changes.waiting()
     assert json.loads(Path(source.path).read_text()) == {"item_id": "a"}
@@ -140,13 +138,12 @@ def test_a_topic_that_was_made_anew_is_read_from_its_beginning(
 
 def test_two_topics_keep_their_offsets(tmp_path: Path, broker: Broker) -> None:
     index, topics = Index.create(tmp_path / "index"), [new_topic(), new_topic()]
-    (tmp_path / "a").mkdir()
-    opened = [Topic(index, f"kafka://{broker.address}/{topic}", tmp_path / "a", {}) for topic in topics]
+    opened = [Topic(index, f"kafka://{broker.address}/{topic}", {}) for topic in topics]
     for topic, changes in zip(topics, opened, strict=True):
         broker.send(topic, [("a", None)], 0)
         for source in changes.waiting():
             changes.taken(source)
-    again = [Topic(index, f"kafka://{broker.address}/{topic}", tmp_path / "a", {}) for topic in topics]
+    again = [Topic(index, f"kafka://{broker.address}/{topic}", {}) for topic in topics]
     assert [changes.waiting() for changes in again] == [[], []]
 
 
@@ -244,7 +241,7 @@ def test_snapshots_are_as_fresh_as_what_waits(tmp_path: Path, broker: Broker, mo
         when = 1_719_878_400_000_000 if number == 3 else 1_000 * (number + 1)  # in microseconds: the year 56470
         broker.producer.produce(topic, value, f"item {number}", 0, timestamp=when)
     assert broker.producer.flush(10) == 0
-    changes, looked, found = Topic(index, f"kafka://{broker.address}/{topic}", tmp_path, {}), datetime.now(UTC), []
+    changes, looked, found = Topic(index, f"kafka://{broker.address}/{topic}", {}), datetime.now(UTC), []
     while batch := changes.waiting():
         for number, source in enumerate(batch):
             found.append(changes.fresh_at(batch[number + 1 :], looked).timestamp())
@@ -274,6 +271,6 @@ def test_what_cannot_be_read_is_told(
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topic_module, "_BROKER_S", 0.5)
-    changes = Topic(Index.create(tmp_path / "index"), "kafka://127.0.0.1:9/x", tmp_path, {"log_level": 0})
+    changes = Topic(Index.create(tmp_path / "index"), "kafka://127.0.0.1:9/x", {"log_level": 0})
     with pytest.raises(ManifestError, match=r"Kafka at 127\.0\.0\.1:9: "):
         changes.waiting()

@@ -72,6 +72,13 @@ def test_drops_are_taken_in_in_order_and_once(tmp_path: Path, checkpoint: Path, 
     oracle.check(index, {**wanted, "half": Entry(1)})
 
 
+def test_it_takes_in_what_waits_and_ends(tmp_path: Path, checkpoint: Path, oracle: Oracle) -> None:
+    (tmp_path / "in").mkdir()
+    write_manifest(tmp_path / "in" / "1.parquet", catalogue(2))
+    watch(settings_of(tmp_path, checkpoint, idle_seconds=0))
+    oracle.check(Index.open(tmp_path / "index"), catalogue(2))
+
+
 def test_a_snapshot_is_as_fresh_as_the_oldest_drop_that_waits(tmp_path: Path, checkpoint: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

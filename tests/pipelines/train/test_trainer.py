@@ -56,6 +56,16 @@ def test_other_training_items_are_refused(manifest: Path, tmp_path: Path) -> Non
         trainer_of(settings_of(grown, tmp_path / "b", epochs=1), World()).restore(tmp_path / "state")
 
 
+def test_other_validation_items_are_refused(manifest: Path, tmp_path: Path) -> None:
+    """What is best among epochs is best on the items that it was measured on."""
+    trainer_of(settings_of(manifest, tmp_path / "a", epochs=1), World()).save(tmp_path / "state")
+    other = trainer_of(settings_of(manifest, tmp_path / "b", epochs=1), World())
+    assert other.validation
+    other.validation = None
+    with pytest.raises(CheckpointError, match="validation items"):
+        other.restore(tmp_path / "state")
+
+
 @pytest.mark.slow
 def test_same_global_batch_on_more_workers_gives_the_same_weights(manifest: Path, tmp_path: Path) -> None:
     check_sharding({"m3net": settings_of(manifest, tmp_path, epochs=1)}, tmp_path, sizes=(1, 2, 3))
