@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
+from model.checkpoint import load_checkpoint
 from pipelines.errors import CheckpointError, ManifestError, StoreError
 from pipelines.index.__main__ import main as switch
 from pipelines.index.lease import Lease
@@ -240,6 +241,17 @@ def test_a_second_encoder_is_switched_to_when_it_is_whole(tmp_path: Path, checkp
         assert "item '3'" not in ids and "item '4'" in ids
     latest = index.latest()
     assert latest is not None and (latest.generation, latest.items) == (second.generation, 29)
+
+
+@pytest.mark.slow
+def test_of_two_generations_that_nobody_published_the_first_is_served(tmp_path: Path, checkpoint: Path) -> None:
+    index, other = Index.create(tmp_path / "index"), write_checkpoint(tmp_path / "other", seed=1)
+    with Lease(index.uri):
+        made = [index.create_generation(load_checkpoint(str(one)), str(one)).name for one in (checkpoint, other)]
+    path = write_manifest(tmp_path / "m.parquet", catalogue(12))
+    done = ingest(tmp_path / "index", None, path, chunk=3, commit_vectors=1, publish_commits=1)
+    assert [each.snapshot_id for each in done.beside] == [None]
+    assert {snapshot.generation for snapshot in index.snapshots()} == {done.generation} < set(made)
 
 
 @pytest.mark.slow

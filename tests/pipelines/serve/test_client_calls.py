@@ -16,6 +16,7 @@ import pytest
 
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.request import SearchRequest
+from pipelines.serve import client_calls
 from pipelines.serve.async_client import AsyncClient
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
@@ -192,3 +193,15 @@ def test_nothing_else_is_asked_again(kind: str) -> None:
                     asked(kind, target, ASKS[name])
                 assert raised.value.code is code
         assert len(calls) == 3
+
+
+@pytest.mark.parametrize("given", [None, "", "mine"])
+def test_no_change_goes_without_an_id(given: str | None) -> None:
+    """It would be made twice where the answer was lost."""
+    for make in (
+        lambda: client_calls.upsert([ITEM, ITEM], given).request[0],
+        lambda: client_calls.delete(["a"], given).request,
+        lambda: client_calls.publish("s1", given).request,
+    ):
+        ids = [make().request_id for _ in range(2)]
+        assert ids == ["mine"] * 2 if given else all(ids) and ids[0] != ids[1]
