@@ -16,6 +16,7 @@ import ray
 import ray.exceptions
 from pydantic import Field
 
+from .cores import cores
 from .errors import ClusterError
 from .settings import Section
 
@@ -133,7 +134,7 @@ def _start(settings: RaySettings) -> None:
 def _init(settings: RaySettings) -> None:
     ray.init(
         address="local",  # never a cluster that someone else left running on this machine
-        num_cpus=settings.cpus or max(LEAST_CPUS, os.cpu_count() or 1),
+        num_cpus=settings.cpus or max(LEAST_CPUS, cores()),
         object_store_memory=settings.object_store_mb and settings.object_store_mb * 10**6,
         include_dashboard=False,
         log_to_driver=settings.worker_logs,

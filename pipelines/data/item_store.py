@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from cluster.cores import cores
 from model.errors import ImageError
 from model.preparation import ImagePreparation
 from model.taxonomy import Taxonomy
@@ -37,7 +38,7 @@ from .progress import progress
 _FORMAT = 1  # of the cached files; part of their folder's name
 _ROWS_READ = 64  # rows of the manifest in memory at once, with their pictures
 _BATCH_BYTES = 16 << 20  # of pictures per record batch
-_THREADS = max(2, min(8, os.cpu_count() or 2))
+_THREADS = max(2, min(8, cores()))
 _GLANCE = ImagePreparation(16, 16)  # decodes a JPEG at an eighth of its size, yet reads it to its end
 
 

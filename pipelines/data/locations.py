@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from pyarrow import fs
@@ -14,14 +16,18 @@ from model.errors import ImageError
 from .files import locate
 from .limits import LIMITS, ImageLimits
 
+# Folders are passed through and not listed, which needs no right to.
+_FOLDER = os.O_DIRECTORY | getattr(os, "O_PATH", os.O_RDONLY)
+
 
 @dataclass(frozen=True)
 class Found:
-    """A picture's file: where it lies, links resolved, and how many bytes it has."""
+    """A picture's file: where it lies, links resolved, how many bytes it has, and the local root that it is below."""
 
     system: fs.FileSystem
     path: str
     size: int
+    root: str | None = None
 
 
 def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> bytes:
@@ -39,6 +45,9 @@ def read_image(uri: str, roots: Sequence[str], limits: ImageLimits = LIMITS) -> 
         found = find_image(uri, roots)
         if found.size > limits.max_bytes:
             raise ImageError("TOO_LARGE", f"{uri!r} has {found.size:,} bytes; at most {limits.max_bytes:,}")
+        if found.root is not None:
+            with _open_below(found.root, found.path) as file:
+                return file.read(limits.max_bytes + 1)
         with found.system.open_input_stream(found.path) as stream:
             return bytes(stream.read(limits.max_bytes + 1))
     except ImageError:
@@ -99,7 +108,28 @@ def _find_local(path: str, root: str) -> Found | None:
     real = os.path.realpath(lexical)
     if os.path.commonpath((base, real)) != base:
         raise _outside(path, "a link leads out of the declared root")
-    return _find(fs.LocalFileSystem(), real)
+    found = _find(fs.LocalFileSystem(), real)
+    return None if found is None else replace(found, root=base)
+
+
+def _open_below(root: str, path: str) -> BinaryIO:
+    """Open a file that was found below a root; both resolved. No link is followed, since one may have come since."""
+    *folders, name = os.path.relpath(path, root).split(os.sep)
+    opened = [os.open(root, _FOLDER)]
+    try:
+        for folder in folders:
+            opened.append(os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=opened[-1]))
+        file = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=opened[-1]
+        )  # a pipe would be waited for
+    finally:
+        for one in opened:
+            os.close(one)
+    stream = os.fdopen(file, "rb")
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        stream.close()
+        raise OSError("it is no file any more")
+    return stream
 
 
 def _inside(path: str, root: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from cluster.cores import cores
 from model.checkpoint import load_checkpoint
 from model.duet import encode
 from model.errors import ImageError
@@ -61,7 +61,7 @@ class EncodePlan:
 
     def threads_here(self) -> int:
         """Threads of a worker on this machine."""
-        return self.threads or max(1, (os.cpu_count() or 1) // self.actors)
+        return self.threads or max(1, cores() // self.actors)
 
 
 class EncodeWorker:

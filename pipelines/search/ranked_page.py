@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cluster.cores import cores
 
 from .candidates import Candidates
 from .grouping import best_of_groups
@@ -21,7 +22,7 @@ from .stages import Stages
 from .vectors import QueryVectors
 
 # Pages of few products each that a process ranks at a time: with more, threads wait for Python's lock between any two.
-_TURNS = threading.BoundedSemaphore(min(4, os.cpu_count() or 1))
+_TURNS = threading.BoundedSemaphore(min(4, cores()))
 _PATIENCE = 0.1  # seconds between two looks at whether anybody still waits for the answer
 
 

@@ -24,7 +24,7 @@ from pipelines.search.result import Item, SearchResult
 from . import client_calls as calls
 from .client_calls import OPTIONS, Call, Stubs
 from .errors import ServiceError, from_rpc_error
-from .search_messages import read_batch_response, write_request
+from .search_messages import read_batch_response
 from .security.credentials import Credentials
 
 T = TypeVar("T")
@@ -78,15 +78,21 @@ class AsyncClient:
         Raises:
             ServiceError: the whole batch failed, or an answer did not come in time.
         """
-        messages = (search_pb2.BatchSearchRequest(search=write_request(request)) for request in requests)
-        answers = self._stubs["BatchSearch"](messages)
+        messages = calls.BatchMessages(requests)
+        answers = self._stubs["BatchSearch"](iter(messages))
         try:
             while (message := await asyncio.wait_for(answers.read(), self.timeout)) is not grpc.aio.EOF:
                 yield read_batch_response(message)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            raise messages.error or from_rpc_error(error) from error
+        except asyncio.CancelledError:
+            if messages.error is not None:  # which gRPC cancels the call for
+                raise messages.error from None
+            raise
         except TimeoutError as error:
             raise calls.too_late(self.timeout) from error
+        finally:
+            answers.cancel()
 
     async def explain(
         self, request: SearchRequest, item_id: str = "", *, overlays: bool = False

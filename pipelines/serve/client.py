@@ -29,7 +29,7 @@ from pipelines.search.result import Item, SearchResult
 from . import client_calls as calls
 from .client_calls import OPTIONS, Call, Stubs
 from .errors import ServiceError, from_rpc_error
-from .search_messages import read_batch_response, write_request
+from .search_messages import read_batch_response
 from .security.credentials import Credentials
 
 T = TypeVar("T")
@@ -84,9 +84,12 @@ class Client:
             ServiceError: the whole batch failed, or an answer did not come in time. What one request failed by is
                 yielded in its place.
         """
-        messages = (search_pb2.BatchSearchRequest(search=write_request(request)) for request in requests)
-        for message in _in_time(self._stubs["BatchSearch"](messages), self.timeout):
-            yield read_batch_response(message)
+        messages = calls.BatchMessages(requests)
+        try:
+            for message in _in_time(self._stubs["BatchSearch"](iter(messages)), self.timeout):
+                yield read_batch_response(message)
+        except ServiceError as error:
+            raise messages.error or error from error
 
     def explain(
         self, request: SearchRequest, item_id: str = "", *, overlays: bool = False

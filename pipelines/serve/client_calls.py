@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -110,6 +110,29 @@ def items(
         thumbnails=thumbnails,
     )
     return Call("ListItems", request, lambda answer: ([read_item(one) for one in answer.items], answer.next_page_token))
+
+
+class BatchMessages:
+    """The messages of a batch, as they are taken.
+
+    Args:
+        requests: of the caller, whose own errors gRPC keeps to itself.
+
+    Attributes:
+        error: what taking or writing one of them raised.
+    """
+
+    def __init__(self, requests: Iterable[SearchRequest]) -> None:
+        self._requests = requests
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[search_pb2.BatchSearchRequest]:
+        try:
+            for request in self._requests:
+                yield search_pb2.BatchSearchRequest(search=write_request(request))
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def upsert(new: Iterable[catalog_pb2.UpsertItem], request_id: str | None) -> Call[catalog_pb2.UpsertItemsResponse]:

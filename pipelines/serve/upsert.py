@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -64,7 +65,13 @@ def _fit(value: Scalar | None, column: pa.Field, n: int) -> Any:
     if value is None:
         return None
     kind, fitting = column.type, cast(Any, value)
-    if pa.types.is_decimal(kind) and isinstance(value, int | float) and not isinstance(value, bool):
+    message = f"column {column.name!r} holds {kind}; {str(value)[:40]!r} does not fit"
+    misfit = RequestError("METADATA_TYPE", message, f"[{n}].item.metadata[{column.name}]")
+    if isinstance(value, bool) != pa.types.is_boolean(kind) or isinstance(value, datetime) != pa.types.is_temporal(
+        kind
+    ):
+        raise misfit
+    if pa.types.is_decimal(kind) and isinstance(value, int | float):
         fitting = Decimal(repr(value))
     elif pa.types.is_floating(kind) and type(value) is int:
         fitting = float(value)
@@ -75,8 +82,11 @@ def _fit(value: Scalar | None, column: pa.Field, n: int) -> Any:
         elif pa.types.is_timestamp(kind) and kind.tz is None:
             fitting = fitting.replace(tzinfo=None)
     try:
-        pa.array([fitting], kind)
+        stored = pa.array([fitting], kind)[0].as_py()
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        message = f"column {column.name!r} holds {kind}; {str(value)[:40]!r} does not fit"
-        raise RequestError("METADATA_TYPE", message, f"[{n}].item.metadata[{column.name}]") from None
+        raise misfit from None
+    # Arrow would cut what does not fit: of 19.99 an integer column takes 19.
+    rounded = isinstance(value, float) and pa.types.is_floating(kind) and math.isfinite(stored)
+    if stored != (value if type(value) is int else fitting) and not rounded:
+        raise misfit
     return fitting

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.cores import cores
 from pipelines.errors import DuetError
 
 from .settings import SweepSettings
@@ -103,7 +104,7 @@ def commands(run: Run, settings: SweepSettings) -> list[list[str]]:
 
 
 def _threads(settings: SweepSettings) -> int:
-    return max(1, (os.cpu_count() or 1) // settings.jobs)
+    return max(1, cores() // settings.jobs)
 
 
 def _perform(run: Run, settings: SweepSettings) -> str | None:

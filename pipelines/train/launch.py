@@ -7,7 +7,6 @@ prototypes, manipulation head) and ``ray/`` (what a resume needs).
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import torch
 from ray.train import CheckpointConfig, FailureConfig, RunConfig
 from ray.train.torch import TorchTrainer
 
+from cluster.cores import cores
 from model.taxonomy import Taxonomy
 from pipelines.data.item_store import ItemStore, default_cache
 from pipelines.data.manifest import Manifest
@@ -109,7 +109,7 @@ def train_worker(config: dict[str, Any]) -> None:
     context = ray.train.get_context()
     device = ray.train.torch.get_device()
     if device.type == "cpu":
-        shared = max(1, (os.cpu_count() or 1) // context.get_local_world_size())
+        shared = max(1, cores() // context.get_local_world_size())
         torch.set_num_threads(settings.threads or shared)
     world = World(context.get_world_rank(), context.get_world_size(), device)
     training, validation = open_stores(settings, config["manifest"], taxonomy)

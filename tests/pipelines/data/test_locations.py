@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import ImageError
+from pipelines.data import locations
 from pipelines.data.images import ImageLimits, read_image
 from pipelines.data.locations import find_image
 from tests.s3 import S3
@@ -107,6 +108,32 @@ def test_no_path_reaches_what_lies_outside(tree: Path, parts: list[str], absolut
     read = outcome(lambda: read_image(uri, roots))
     assert read == b"a" or isinstance(read, tuple)
     assert read == outcome(lambda: Path(find_image(uri, roots).path).read_bytes())
+
+
+@pytest.mark.parametrize("swapped", ["shop/d/a.jpg", "shop/d", "shop"])
+@pytest.mark.parametrize("by", ["link", "pipe"])
+def test_what_is_swapped_after_it_was_looked_at_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: str, by: str
+) -> None:
+    for name in ("root/shop/d/a.jpg", "elsewhere/shop/d/a.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(name)
+    find, old = locations.find_image, tmp_path / "root" / swapped
+
+    def find_and_swap(uri: str, roots: list[str]) -> locations.Found:
+        found = find(uri, roots)
+        old.rename(tmp_path / "old")
+        if by == "link":
+            old.symlink_to(tmp_path / "elsewhere" / swapped)
+        else:
+            os.mkfifo(old)
+        return found
+
+    assert locations.read_image("shop/d/a.jpg", [str(tmp_path / "root")]) == b"root/shop/d/a.jpg"
+    monkeypatch.setattr(locations, "find_image", find_and_swap)
+    with pytest.raises(ImageError) as raised:
+        locations.read_image("shop/d/a.jpg", [str(tmp_path / "root")])
+    assert raised.value.code == "NOT_FOUND"
 
 
 def test_finding_tells_where_links_lead_and_the_size(tree: Path) -> None:

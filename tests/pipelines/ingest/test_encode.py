@@ -220,7 +220,7 @@ def test_a_replaced_checkpoint_is_refused(tmp_path: Path, checkpoint: Path) -> N
 
 @pytest.mark.parametrize(
     ("threads", "actors", "cores", "expected"),
-    [(0, 1, 8, 8), (0, 3, 8, 2), (0, 9, 8, 1), (0, 1, None, 1), (5, 3, 8, 5)],
+    [(0, 1, 8, 8), (0, 3, 8, 2), (0, 9, 8, 1), (5, 3, 8, 5)],
 )
 def test_the_cores_are_divided_among_the_workers(
     tmp_path: Path,
@@ -228,12 +228,12 @@ def test_the_cores_are_divided_among_the_workers(
     monkeypatch: pytest.MonkeyPatch,
     threads: int,
     actors: int,
-    cores: int | None,
+    cores: int,
     expected: int,
 ) -> None:
     bench = Bench(tmp_path, checkpoint)
     before = torch.get_num_threads()
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("pipelines.ingest.encode.cores", lambda: cores)
     try:
         worker = EncodeWorker(replace(bench.plan, threads=threads, actors=actors))
         assert (torch.get_num_threads(), worker._threads._max_workers) == (expected, expected)

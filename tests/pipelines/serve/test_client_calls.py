@@ -139,6 +139,46 @@ def test_of_a_batch_each_answer_has_the_time(kind: str) -> None:
     assert raised.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("what", ["of the caller", "of a field"])
+def test_what_fails_in_the_requests_of_a_batch_is_told(kind: str, what: str) -> None:
+    def requests() -> Iterator[SearchRequest]:
+        yield SearchRequest(item_id="a")
+        if what == "of a field":
+            yield SearchRequest(item_id="a", page_size=2**40)
+        raise KeyError("mine")
+
+    with bare(hang) as target, pytest.raises(KeyError if what == "of the caller" else ValueError):
+        asked(kind, target, lambda client: client.batch(requests()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_that_is_left_is_ended(kind: str) -> None:
+    ended = threading.Event()
+
+    def answer(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        context.add_callback(ended.set)
+        yield FOUND
+        ended.wait(60)
+
+    async def leave(target: str) -> bool:
+        async with AsyncClient(target) as client:
+            answers = client.batch(SearchRequest(item_id="a") for _ in range(10_000))
+            async for _ in answers:
+                break
+            await answers.aclose()  # type: ignore[attr-defined]
+            return await asyncio.to_thread(ended.wait, 10)
+
+    with bare(answer) as target:
+        if kind == "event loop":
+            assert asyncio.run(leave(target))
+            return
+        with Client(target) as client:
+            for _ in client.batch(SearchRequest(item_id="a") for _ in range(10_000)):
+                break
+            assert ended.wait(10)
+
+
 def test_who_takes_answers_slowly_loses_none() -> None:
     def answer(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         for _ in requests:
