@@ -127,6 +127,7 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         self, request: catalog_pb2.DeleteItemsRequest, context: Any
     ) -> catalog_pb2.DeleteItemsResponse:
         """Take items out."""
+        self._engines.of()  # raises before there is one, when items would go and the answer be NOT_READY
         limits = self._engines.limits
         check_count(len(request.item_ids), limits.changed_items, "item_ids")
         asks = _read_request(request, limits)

@@ -11,8 +11,10 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
+from pipelines.rpc.duet.v1 import search_pb2
+
 from .error_reasons import bounded
-from .errors import DOMAIN
+from .errors import DOMAIN, code_of
 from .handlers import behaviour_of, with_behaviour
 from .observing import Call, Observer, current_call
 
@@ -60,6 +62,9 @@ class ObservingInterceptor(grpc.aio.ServerInterceptor):
                 responses = method(request, context)
                 if hasattr(responses, "__aiter__"):
                     async for response in responses:
+                        if isinstance(response, search_pb2.BatchSearchResponse) and response.HasField("error"):
+                            error = response.error
+                            self._observer.batched_failed(call, code_of(error.code), bounded(error.reason))
                         yield response
                 else:  # writes to the context
                     await responses

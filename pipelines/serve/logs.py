@@ -27,7 +27,8 @@ from .observing import Call, Observer, current_call
 if TYPE_CHECKING:
     from .settings import ServeSettings
 
-_QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+# An apostrophe within or behind a word opens nothing.
+_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _WITHHELD = "…"
 _LEVELS = dict.fromkeys((StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN), logging.ERROR) | dict.fromkeys(
     (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED), logging.WARNING
@@ -37,7 +38,8 @@ log = logging.getLogger("duet.access")
 
 
 class AccessLog(Observer):
-    """A line for each request: of one that failed always, of an answered one at DEBUG, or at INFO if it is drawn.
+    """A line for each request: of one that failed always, as of each search of a batch that did; of an answered one at
+    DEBUG, or at INFO if it is drawn.
 
     Args:
         share: of the answered ones that are drawn, in [0, 1].
@@ -65,6 +67,11 @@ class AccessLog(Observer):
             milliseconds,
             extra={"call": call, "fields": fields},
         )
+
+    def batched_failed(self, call: Call, code: StatusCode, reason: str) -> None:
+        """See `Observer`."""
+        extra = {"call": call, "fields": {"code": code.name, "reason": reason}}
+        log.log(_LEVELS.get(code, logging.INFO), "a search of %s %s %s", call.name, code.name, reason, extra=extra)
 
 
 class TextFormatter(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from grpc import StatusCode
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from pipelines.errors import DuetError
@@ -23,7 +24,10 @@ class CallMetrics(Observer):
             "duet_requests", "Requests by canonical status.", ("method", "code"), registry=registry
         )
         self._errors = Counter(
-            "duet_errors", "Requests that were not answered, by reason.", ("method", "reason"), registry=registry
+            "duet_errors",
+            "Requests, and searches of batches, that were not answered, by reason.",
+            ("method", "reason"),
+            registry=registry,
         )
         self._seconds = Histogram(
             "duet_request_duration_seconds",
@@ -39,6 +43,10 @@ class CallMetrics(Observer):
         self._seconds.labels(call.name).observe(call.seconds)
         if call.reason:
             self._errors.labels(call.name, call.reason).inc()
+
+    def batched_failed(self, call: Call, code: StatusCode, reason: str) -> None:
+        """See `Observer`."""
+        self._errors.labels(call.name, reason).inc()
 
 
 class MetricsEndpoint:

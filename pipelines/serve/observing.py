@@ -104,6 +104,9 @@ class Observer:
     def call_ended(self, call: Call) -> None:
         """It has been answered, or given up."""
 
+    def batched_failed(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
+        """One search of a batch has failed; the RPC of the batch goes on."""
+
     def search_ended(self, search: Search) -> None:
         """The engine has answered or failed; the call may have been given up before that."""
 
@@ -137,6 +140,10 @@ class Observers(Observer):
     def call_ended(self, call: Call) -> None:
         """See `Observer`."""
         self._tell(lambda one: one.call_ended(call))
+
+    def batched_failed(self, call: Call, code: grpc.StatusCode, reason: str) -> None:
+        """See `Observer`."""
+        self._tell(lambda one: one.batched_failed(call, code, reason))
 
     def search_ended(self, search: Search) -> None:
         """See `Observer`."""

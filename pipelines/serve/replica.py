@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
+from google.rpc import status_pb2
 from prometheus_client import CollectorRegistry
 from ray import serve
 
@@ -22,6 +23,8 @@ from pipelines.search.limits import Limits
 
 from .calls import status_of
 from .engine_metrics import engine_watchers
+from .error_reasons import bounded
+from .errors import code_of, read_details
 from .in_process import InProcess
 from .logs import start_log
 from .observing import Call, Observers, current_call
@@ -118,12 +121,13 @@ class Replica:
             context = _Context(question.seconds)
             response = await answer(_each(messages) if method.client_streaming else messages[0], context)
             return Answer(response=response.SerializeToString())
+        except asyncio.CancelledError:
+            call.code, call.reason = grpc.StatusCode.CANCELLED, grpc.StatusCode.CANCELLED.name
+            raise
         except _AbortedError as aborted:
-            call.code = aborted.code
-            return Answer(status=aborted.status)
+            return _failed(call, aborted.status)
         except Exception as error:  # noqa: BLE001 - boundary
-            call.code = grpc.StatusCode.INTERNAL
-            return Answer(status=status_of(error, method.name).SerializeToString())
+            return _failed(call, status_of(error, method.name).SerializeToString())
         finally:
             call.seconds = time.perf_counter() - begin
             self._observer.call_ended(call)
@@ -145,10 +149,16 @@ class Replica:
         await asyncio.to_thread(self._observer.close)
 
 
+def _failed(call: Call, data: bytes) -> Answer:
+    status = status_pb2.Status.FromString(data)
+    call.code, call.reason = code_of(status.code), bounded(read_details(status)[0])
+    return Answer(status=data)
+
+
 class _AbortedError(Exception):
-    def __init__(self, code: grpc.StatusCode, status: bytes) -> None:
+    def __init__(self, status: bytes) -> None:
         super().__init__()
-        self.code, self.status = code, status
+        self.status = status
 
 
 class _Context:
@@ -163,7 +173,7 @@ class _Context:
     async def abort(
         self, code: grpc.StatusCode, details: str, trailing_metadata: Sequence[tuple[str, Any]]
     ) -> NoReturn:
-        raise _AbortedError(code, dict(trailing_metadata)[_DETAILS])
+        raise _AbortedError(dict(trailing_metadata)[_DETAILS])
 
 
 async def _each(messages: Sequence[Any]) -> AsyncIterator[Any]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from pipelines.errors import DuetError
@@ -19,6 +19,7 @@ from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
 
 from .backend import Backend
+from .health import Health
 from .in_process import InProcess
 from .interceptor import ObservingInterceptor
 from .observing import Observer
@@ -63,13 +64,12 @@ class Server:
         else:
             self._backend = InProcess(index, settings, self._limits, self._operations.observer)
         self._operations.watch(self._backend.state())
-        self._health = health.aio.HealthServicer()
+        self._health = Health(SERVICES)
         self._server: grpc.aio.Server | None = None
         self._following: asyncio.Task[None] | None = None
 
     async def start(self) -> int:
         """Listen, then begin to load; returns the port. Raises `DuetError` if the settings do not allow it."""
-        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
         # Made here: it belongs to the running event loop.
         server = self._server = grpc.aio.server(
             # What is refused to strangers is counted, too; and what cannot be read is refused within, so it is audited.
@@ -114,7 +114,7 @@ class Server:
     async def stop(self) -> None:
         """Say NOT_SERVING, refuse new calls, let the running ones finish within the drain time."""
         assert self._server is not None and self._following is not None
-        await self._health.enter_graceful_shutdown()
+        self._health.say(False, last=True)
         self._following.cancel()
         await self._server.stop(self._settings.drain_seconds)
         self._server = None  # it shuts down once more when it is forgotten, which needs the event loop
@@ -124,11 +124,7 @@ class Server:
         await asyncio.to_thread(self._operations.close)
 
     async def _became_ready(self) -> None:
-        await self._say(health_pb2.HealthCheckResponse.SERVING)
-
-    async def _say(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", *SERVICES):
-            await self._health.set(service, status)
+        self._health.say(True)
 
 
 async def serve(settings: ServeSettings) -> None:

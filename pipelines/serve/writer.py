@@ -6,6 +6,7 @@ gate, published. Calls wait for each other, so that no two take the lease from o
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +44,8 @@ Bounds = dict[str, float | None]
 
 _ANY_LOSS: Bounds = {"max_loss": 1.0}  # what goes is named
 
+log = logging.getLogger("duet.serve")
+
 
 @dataclass(frozen=True)
 class _Change(Generic[M]):
@@ -54,6 +57,7 @@ class _Change(Generic[M]):
         answer: makes its answer of what a killed server left: what it committed, and the first snapshot with it.
         bounds: of the gate, other than usual: what is asked for is let through.
         switches: whether it is about which generation is served.
+        goes_back: whether it is a rollback.
     """
 
     kind: type[M]
@@ -61,6 +65,7 @@ class _Change(Generic[M]):
     answer: Callable[[Entry, Snapshot], M]
     bounds: Bounds = field(default_factory=dict)
     switches: bool = False
+    goes_back: bool = False
 
 
 class Writer:
@@ -117,6 +122,7 @@ class Writer:
             lambda _, snapshot: catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot)),
             bounds=ANY_ITEMS if snapshot_id else {},
             switches=True,
+            goes_back=bool(snapshot_id),
         )
         return self._once(request, change)
 
@@ -126,10 +132,19 @@ class Writer:
             answer = self._answered(request, change)  # without the lease: nothing is changed
             if answer is None:
                 with Lease(self._engines.index.uri) as lease:
-                    self._engines.refresh()  # another process may have switched to another generation
+                    self._catch_up(change)
                     answer = self._answered(request, change) or self._made(request, change, lease)
             self._engines.refresh()
             return answer
+
+    def _catch_up(self, change: _Change[M]) -> None:
+        """Serve what is published now: another process may have switched to another generation."""
+        try:
+            self._engines.refresh()
+        except Exception as error:  # boundary: what is published may be damaged in any way, and a rollback mends that
+            if not change.goes_back:
+                raise
+            log.warning("%s; going back all the same", error)
 
     def _answered(self, request: Request, change: _Change[M]) -> M | None:
         entry = self._entry(request)

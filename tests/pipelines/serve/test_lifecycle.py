@@ -184,10 +184,8 @@ def test_while_it_drains_it_is_not_serving_and_what_runs_ends_well(shop: Shop) -
         assert not search.done() and stopping.is_alive()
         hold.go_on.set()
         assert len(search.result(20).hits) == 10
-        for watch in watches:
-            watch.cancel()
-        stopping.join(20)
-        assert not stopping.is_alive()
+        stopping.join(10)
+        assert not stopping.is_alive() and [list(watch) for watch in watches] == [[]] * 3
 
 
 def test_more_than_may_wait_is_refused_with_a_time_to_retry(shop: Shop, tmp_path: Path) -> None:

@@ -189,6 +189,27 @@ def test_a_request_is_a_line(shop: Shop) -> None:
     assert line["time"].endswith("+00:00") and 0 < line["milliseconds"] < 20_000
 
 
+def test_a_failed_search_of_a_batch_is_a_line(shop: Shop) -> None:
+    asked = [search_pb2.SearchRequest(item_id=one) for one in (item_id(1), "none such")]
+    requests = [search_pb2.BatchSearchRequest(search=one) for one in asked]
+    with logged(JsonFormatter()) as stream, serving(shop) as running:
+        with Client(running.target) as client:
+            client.published()
+        with grpc.insecure_channel(running.target) as channel:
+            trace = (("traceparent", f"00-{TRACE}-{'b' * 16}-00"),)
+            assert (
+                len(list(search_pb2_grpc.SearchServiceStub(channel).BatchSearch(iter(requests), metadata=trace))) == 2
+            )
+    (line,) = [one for one in lines(stream) if one["method"] == "BatchSearch" and one["level"] != "debug"]
+    assert line["message"] == "a search of BatchSearch NOT_FOUND ITEM_NOT_FOUND"
+    assert {name: line[name] for name in set(line) - LINE} == {
+        "method": "BatchSearch",
+        "code": "NOT_FOUND",
+        "reason": "ITEM_NOT_FOUND",
+        "trace_id": TRACE,
+    }
+
+
 @pytest.mark.parametrize(
     ("code", "share", "level"),
     [
@@ -224,10 +245,11 @@ def fail(error: Exception, cause: Exception | None = None) -> Exception:
     ("error", "withheld", "whole"),
     [
         (StoreError("item 'it\\'s \"a' has 0 rows of \"it's b\""), "item … has 0 rows of …", None),
+        (StoreError("the index' table has no item 'secret-7' there"), "the index' table has no item … there", None),
         (ValueError("near 'secret'"), "ValueError", "near 'secret'"),
         (OSError(28, "No space left on device", "/data/secret"), "OSError: No space left on device", None),
     ],
-    ids=["ours", "foreign", "the system's"],
+    ids=["ours", "apostrophe", "foreign", "the system's"],
 )
 def test_texts_of_errors_are_shown_as_far_as_they_cannot_quote(
     error: Exception, withheld: str, whole: str | None

@@ -91,6 +91,20 @@ def test_requests_are_counted_by_code_and_reason(
         assert more("duet_errors_total", method=method, reason=reason) == 1
 
 
+def test_failed_searches_of_a_batch_are_counted_by_reason(metered: Running, channel: grpc.Channel) -> None:
+    before, asked = Scrape(metered), ({"item_id": "none such"}, {"item_id": item_id(1)}, {}, {"item_id": "none such"})
+    requests = [search_pb2.BatchSearchRequest(search=search_pb2.SearchRequest(**fields)) for fields in asked]
+    answers = search_pb2_grpc.SearchServiceStub(channel).BatchSearch(iter(requests), timeout=30)
+    assert [one.error.reason for one in answers] == ["ITEM_NOT_FOUND", "", "QUERY_REQUIRED", "ITEM_NOT_FOUND"]
+    done = {"method": "BatchSearch", "code": "OK"}
+    until(lambda: Scrape(metered)("duet_requests_total", **done) == before("duet_requests_total", **done) + 1)
+    after = Scrape(metered)
+    for reason, count in {"ITEM_NOT_FOUND": 2, "QUERY_REQUIRED": 1}.items():
+        for method, more in {"BatchSearch": count, "Search": 0}.items():
+            counted = {"method": method, "reason": reason}
+            assert after("duet_errors_total", **counted) == before("duet_errors_total", **counted) + more
+
+
 def test_who_is_not_let_in_is_counted_by_reason(shop: Shop, tmp_path: Path) -> None:
     with serving(shop, metrics_port=0, tokens=tokens_file(tmp_path)) as running:
         tokens = {"": "TOKEN_MISSING", "x" * 40: "TOKEN_UNKNOWN", TOKENS["writer"][0]: "SCOPE_MISSING"}
@@ -223,7 +237,7 @@ def test_health_is_not_counted_and_methods_are_named_as_they_are_called(
     with pytest.raises(grpc.RpcError):
         channel.unary_unary("/duet.v1.SearchService/Nothing")(b"")
     names = {one["method"] for one in Scrape(metered).labels("duet_requests_total")}
-    assert names <= {"Search", "Embed", "GetItem", "GetTaxonomy", "GetSnapshot", "UpsertItems"}
+    assert names <= {"Search", "BatchSearch", "Embed", "GetItem", "GetTaxonomy", "GetSnapshot", "UpsertItems"}
     services = (search_pb2, "SearchService"), (catalog_pb2, "CatalogService")
     methods = [one.name for module, name in services for one in module.DESCRIPTOR.services_by_name[name].methods]
     assert len(methods) == len(set(methods)), "metrics name a method without its service"

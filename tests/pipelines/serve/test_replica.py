@@ -11,14 +11,19 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import status_pb2
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 from pipelines.errors import CheckpointError, DuetError
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
 from pipelines.search.limits import Limits
 from pipelines.serve.engines import Engines
 from pipelines.serve.errors import read_details
+from pipelines.serve.observing import Observers
 from pipelines.serve.replica import Answer, Question, Replica
 from pipelines.serve.settings import ServeSettings
+from pipelines.serve.traces import Traces
 
 from .shop import Shop, item_id, make_shop, picture
 
@@ -61,6 +66,31 @@ def test_errors_come_with_their_reason_and_field(shop: Shop) -> None:
             assert refused(late)[:2] == (grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "STOPPED")
 
     asyncio.run(run())
+
+
+def test_a_span_says_how_a_call_ended(shop: Shop) -> None:
+    exporter = InMemorySpanExporter()
+
+    async def run() -> None:
+        async with replica(shop) as one:
+            one._observer = Observers([Traces(SimpleSpanProcessor(exporter))])
+            await one.answer(question(search_pb2.SearchRequest(item_id="nobody")))
+            await one.answer(question(search_pb2.SearchRequest(item_id=item_id(1)), seconds=-1))
+            await one.answer(question(search_pb2.SearchRequest(item_id=item_id(1))))
+            call = asyncio.create_task(one.answer(question(search_pb2.SearchRequest(image=picture(99)))))
+            await asyncio.sleep(0)  # now a thread works on it
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+    asyncio.run(run())
+    spans = [span.attributes or {} for span in exporter.get_finished_spans() if span.kind is SpanKind.SERVER]
+    assert [(span["rpc.response.status_code"], span.get("error.type")) for span in spans] == [
+        ("NOT_FOUND", "ITEM_NOT_FOUND"),
+        ("DEADLINE_EXCEEDED", "STOPPED"),
+        ("OK", None),
+        ("CANCELLED", "CANCELLED"),
+    ]
 
 
 def test_a_page_goes_on_elsewhere_in_the_same_index_only(shop: Shop, tmp_path: Path) -> None:

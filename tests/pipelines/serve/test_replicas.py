@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -22,6 +23,7 @@ from pipelines.search.request import SearchRequest
 from pipelines.search.result import Hit, SearchResult
 from pipelines.serve.client import Client
 from pipelines.serve.errors import ServiceError
+from pipelines.serve.replicas import _is_ready
 from pipelines.serve.settings import ServeSettings
 
 from .conftest import NORMAL
@@ -58,6 +60,7 @@ from .test_explain import (  # noqa: F401
     test_what_cannot_be_explained,
 )
 from .test_lifecycle import SERVING, health, start
+from .test_metrics import test_failed_searches_of_a_batch_are_counted_by_reason  # noqa: F401
 from .test_pictures import test_a_picture_by_its_location, test_no_picture_outside_the_roots  # noqa: F401
 from .test_server import (  # noqa: F401
     engine,
@@ -125,6 +128,11 @@ def channel(running: Running, client: Client) -> Iterator[grpc.Channel]:
 
 
 @pytest.fixture(scope="module")
+def metered(running: Running) -> Running:
+    return running
+
+
+@pytest.fixture(scope="module")
 def normal_hits(client: Client) -> tuple[Hit, ...]:
     return client.search(NORMAL).hits
 
@@ -175,6 +183,30 @@ def test_a_change_whose_replica_dies_is_told(own: tuple[Shop, Client, Running]) 
     done = client.upsert(items, "lost")
     assert done.changed_count + done.unchanged_count == 12
     assert client.search(image=picture(60), page_size=1).hits[0].item_id == "new 0"
+
+
+class Mortal:
+    """Dies when it is first asked."""
+
+    def __init__(self, grave: Path) -> None:
+        self._grave = grave
+
+    async def ready(self) -> bool:
+        if not self._grave.exists():
+            self._grave.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return True
+
+
+def test_a_replica_that_dies_before_it_is_ready_is_asked_again(tmp_path: Path, ray_session: None) -> None:
+    serve.start(proxy_location="Disabled")
+    bound = serve.deployment(Mortal).options(ray_actor_options={"num_cpus": 0}).bind(tmp_path / "grave")
+    handle = serve.run(bound, name="mortal", route_prefix=None)
+    try:
+        assert not asyncio.run(_is_ready(handle))
+        assert asyncio.run(_is_ready(handle))
+    finally:
+        serve.delete("mortal")
 
 
 def test_metrics_are_of_each_replica(running: Running, client: Client) -> None:

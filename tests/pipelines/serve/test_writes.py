@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import unicodedata
@@ -17,14 +18,16 @@ from pipelines.index import lease as lease_module
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.index.requests import Request
+from pipelines.index.retention import take_off_the_list
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.serve.client import Client
-from pipelines.serve.errors import ServiceError
+from pipelines.serve.errors import ServiceError, from_rpc_error
 from pipelines.serve.upsert import UpsertedItem
 from pipelines.serve.writer import Writer
 
-from .shop import Running, Shop, item_id, make_shop, picture, serving
+from .shop import Running, Shop, item_id, make_checkpoint, make_shop, picture, serving
+from .test_lifecycle import version_file
 
 Item = catalog_pb2.UpsertItem
 
@@ -133,6 +136,44 @@ def test_an_earlier_snapshot_is_served_again(own: tuple[Shop, Client, Running]) 
     with pytest.raises(ServiceError) as raised:
         client.publish("s99999999")
     assert (raised.value.code, raised.value.field) == (grpc.StatusCode.NOT_FOUND, "snapshot")
+
+
+@pytest.mark.parametrize("lost", ["checkpoint", "version", "data"])
+def test_an_earlier_snapshot_is_served_again_though_the_published_one_cannot_be_opened(
+    own: tuple[Shop, Client, Running], tmp_path: Path, lost: str
+) -> None:
+    mine, client, _ = own
+    first, files = client.published(), set(Path(mine.index.uri).rglob("*.lance"))
+    if lost == "checkpoint":
+        Shop(mine.index, make_checkpoint(tmp_path / "other", 1), tmp_path / "other").stock(range(8))
+        shutil.rmtree(tmp_path / "other")
+    else:
+        later = mine.stock([60])
+        table = Path(mine.index.table_uri("items", later.generation))
+        if lost == "version":
+            version_file(str(table), later.versions["items"]).unlink()
+        else:
+            for path in set((table / "data").iterdir()) - files:
+                path.unlink()
+    with pytest.raises(ServiceError):
+        client.delete([item_id(0)])
+    back = client.publish(first)
+    assert back != first and client.published() == back
+    assert ids(client) == [item_id(n) for n in range(8)]
+    assert client.delete([item_id(0)]).deleted_count == 1
+
+
+def test_nothing_is_taken_out_before_anything_is_published(shop: Shop, tmp_path: Path) -> None:
+    mine = make_shop(tmp_path, 4, like=shop)
+    (snapshot,) = mine.index.snapshots()
+    take_off_the_list(mine.index, {snapshot.snapshot_id})
+    with serving(mine) as running, grpc.insecure_channel(running.target) as channel:
+        stub = catalog_pb2_grpc.CatalogServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            stub.DeleteItems(catalog_pb2.DeleteItemsRequest(item_ids=[item_id(1), "nobody"]), timeout=20)
+    assert from_rpc_error(raised.value).reason == "NOT_READY"
+    assert not mine.index.snapshots()
+    assert mine.index.dataset("items", snapshot.generation).version == snapshot.versions["items"]
 
 
 def test_a_picture_that_cannot_be_used_is_refused_alone(own: tuple[Shop, Client, Running]) -> None:
