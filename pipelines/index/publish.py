@@ -82,7 +82,7 @@ def publish(
         served_items=0 if latest is None else latest.items,
         indexed=list(committer.datasets) if changed is None else [*report.built, *report.inspected],
     )
-    if latest is not None and latest.generation != generation.name:
+    if latest is not None and latest.generation != generation.name and settings.gate.max_unseen < 1:
         gate.check_seen(index.dataset(ITEMS, latest.generation, latest.versions[ITEMS]))
     number = 1 if latest is None else int(latest.snapshot_id.removeprefix("s")) + 1
     snapshot = Snapshot(

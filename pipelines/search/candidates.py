@@ -44,12 +44,12 @@ class Candidates:
     def __init__(self, reader: Reader, cache: MatrixCache) -> None:
         self._reader = reader
         self.taxonomy = reader.snapshot.taxonomy
-        table = reader.items(["item_id", "image_uri", "metadata"]).combine_chunks()
-        ids = table.column("item_id").combine_chunks()
+        table = reader.items(["item_id", "image_uri", "metadata"])
+        ids = _joined(table.column("item_id"))
         self.ids = ItemIds(ids)
         self.spaces = Spaces(reader, cache, self.ids, self._carried)
         self.metadata = _columns(table.column("metadata"))
-        facts = [ids, table.column("image_uri"), *self.metadata.columns]
+        facts = [ids, _joined(table.column("image_uri")), *self.metadata.columns]
         self._facts = pa.table(facts, ["item_id", "image_uri", *self.metadata.schema.names])
         self._groups: dict[str, NDArray[np.int64]] = {}
         self._read: dict[int, CarriedClasses] = {}
@@ -131,9 +131,13 @@ class Candidates:
 
 def _columns(structs: pa.ChunkedArray) -> pa.Table:
     """A column of structs as a table."""
-    rows = structs.combine_chunks()
-    columns = {field.name: pc.struct_field(rows, [n]) for n, field in enumerate(rows.type)}
+    columns = {field.name: _joined(pc.struct_field(structs, [n])) for n, field in enumerate(structs.type)}
     for name, column in columns.items():
         if pa.types.is_timestamp(column.type) and column.type.unit == "ns":  # Python's times have microseconds
             columns[name] = column.cast(pa.timestamp("us", column.type.tz), safe=False)
     return pa.table(columns)
+
+
+def _joined(column: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece; texts with offsets of 64 bits, as those of 32 end at 2 GiB."""
+    return (column.cast(pa.large_string()) if pa.types.is_string(column.type) else column).combine_chunks()

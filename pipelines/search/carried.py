@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipelines.errors import StoreError
+
+_MASKS = 16  # of the classes last asked for: N bytes each
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,11 @@ class CarriedClasses:
     """
 
     count: int
-    item: NDArray[np.int64]
-    code: NDArray[np.int64]
+    item: NDArray[np.int32]
+    code: NDArray[np.int32]
     probability: NDArray[np.float32]
+    _masks: OrderedDict[int, NDArray[np.bool_]] = field(default_factory=OrderedDict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def read(cls, rows: pa.Table, position: NDArray[np.int64], classes: tuple[str, ...]) -> CarriedClasses:
@@ -49,16 +55,20 @@ class CarriedClasses:
             raise StoreError("an attribute table's predicted classes do not fit its taxonomy; ingest it anew")
         item = position[pc.list_parent_indices(names).to_numpy()]
         order = np.lexsort((code.to_numpy(), item))
-        values = (item, code.to_numpy().astype(np.int64), probability.to_numpy().astype(np.float32))
-        return cls(len(position), *(value[order] for value in values))
+        values = code.to_numpy().astype(np.int32), probability.to_numpy().astype(np.float32)
+        return cls(len(position), item.astype(np.int32)[order], *(value[order] for value in values))
 
     def carry(self, code: int) -> NDArray[np.bool_]:
         """Which items carry a class: N bool, not to be written to."""
-        if code not in self._masks:
-            mask = np.zeros(self.count, np.bool_)
-            mask[self._by_code[0][self._rows(code)]] = True
+        with self._lock:
+            mask = self._masks.pop(code, None)
+            if mask is None:
+                mask = np.zeros(self.count, np.bool_)
+                mask[self._by_code[0][self._rows(code)]] = True
             self._masks[code] = mask
-        return self._masks[code]
+            if len(self._masks) > _MASKS:
+                self._masks.popitem(last=False)
+        return mask
 
     def number(self, code: int) -> int:
         """How many items carry a class."""
@@ -71,8 +81,8 @@ class CarriedClasses:
         carriers = self._by_code[0][rows]
         if not len(carriers):
             return np.full(len(items), np.nan, np.float32)
-        place = np.minimum(np.searchsorted(carriers, items), len(carriers) - 1)
-        return np.where(carriers[place] == items, self._probability_by_code[rows][place], np.float32(np.nan))
+        place = np.minimum(np.searchsorted(carriers, items.astype(np.int32)), len(carriers) - 1)
+        return np.where(carriers[place] == items, self._by_code[2][rows][place], np.float32(np.nan))
 
     def of(self, item: int) -> dict[int, float]:
         """One item's classes (codes) with their probabilities."""
@@ -93,18 +103,7 @@ class CarriedClasses:
         return self._by_code[1].data
 
     @cached_property
-    def _masks(self) -> dict[int, NDArray[np.bool_]]:
-        return {}
-
-    @cached_property
-    def _by_code(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Items and codes, sorted by code."""
-        return self.item[self._order], self.code[self._order]
-
-    @cached_property
-    def _probability_by_code(self) -> NDArray[np.float32]:
-        return self.probability[self._order]
-
-    @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        return np.argsort(self.code, kind="stable")
+    def _by_code(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        """The triples sorted by code."""
+        order = np.argsort(self.code, kind="stable")
+        return self.item[order], self.code[order], self.probability[order]

@@ -154,6 +154,11 @@ class EmbeddingColumn:
         return self.cache.get(self.key, self.size, self._load)
 
     def _load(self) -> Matrix:
+        matrix = self._by_position()
+        return matrix if self.count < self.cache.partition_from else matrix.partitioned(self.cache.like(self.key))
+
+    def _by_position(self) -> Matrix:
+        """All embeddings in the order of the items, as what is made of them is not to depend on the table's order."""
         rows = np.empty((self.count, self.width), np.float16)
         done = 0
 
@@ -164,8 +169,7 @@ class EmbeddingColumn:
 
         position = self.rows.locate(self._read(keep)[0])
         order = np.argsort(position)
-        matrix = Matrix(position[order], rows[order])
-        return matrix if self.count < self.cache.partition_from else matrix.partitioned(self.cache.like(self.key))
+        return Matrix(position[order], rows[order])
 
     def _read(self, use: Callable[[NDArray[np.float16]], T]) -> tuple[pa.ChunkedArray, list[T]]:
         """All ids, and what `use` makes of each batch of embeddings."""

@@ -22,7 +22,7 @@ class ItemIds:
         ids: N different texts.
     """
 
-    def __init__(self, ids: pa.StringArray) -> None:
+    def __init__(self, ids: pa.StringArray | pa.LargeStringArray) -> None:
         self._ids = ids
 
     def __len__(self) -> int:

@@ -29,7 +29,7 @@ class MatrixCache:
 
     def __init__(self, limit_bytes: int, *, partition_from: int = 8192) -> None:
         self.limit_bytes, self.partition_from = limit_bytes, partition_from
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._kept: OrderedDict[Key, tuple[int, Future[Matrix]]] = OrderedDict()
         self._bytes = 0
 
@@ -39,17 +39,18 @@ class MatrixCache:
         return self._bytes
 
     def get(self, key: Key, size: int, load: Callable[[], Matrix]) -> Matrix | None:
-        """The matrix of that key, loaded once for all threads that ask; None if its `size` in bytes is over budget."""
+        """The matrix of that key, loaded once for all threads that ask; None if its `size` in bytes is over budget.
+
+        It waits while others that are being loaded take the budget; `load` must not ask for a matrix itself.
+        """
         if size > self.limit_bytes:
             return None
         with self._lock:
-            found = self._kept.get(key)
+            while (found := self._kept.get(key)) is None and not self._make_room(size):
+                self._lock.wait()
             if found is not None:
                 self._kept.move_to_end(key)
             else:
-                while self._bytes + size > self.limit_bytes:
-                    _, (gone, _) = self._kept.popitem(last=False)
-                    self._bytes -= gone
                 future: Future[Matrix] = Future()
                 self._kept[key] = size, future
                 self._bytes += size
@@ -61,6 +62,9 @@ class MatrixCache:
             future.set_exception(error)
             self._forget(key, future)
             raise
+        finally:
+            with self._lock:
+                self._lock.notify_all()
         return future.result()
 
     def residents(self) -> list[Key]:
@@ -87,6 +91,18 @@ class MatrixCache:
         with self._lock:
             for key in [key for key in self._kept if key[0] not in snapshots]:
                 self._bytes -= self._kept.pop(key)[0]
+
+    def _make_room(self, size: int) -> bool:
+        """Let go of the least recently used as far as `size` bytes need; not of what is being loaded: it frees nothing.
+
+        Returns:
+            Whether there is room.
+        """
+        for key in [key for key, (_, future) in self._kept.items() if future.done()]:
+            if self._bytes + size <= self.limit_bytes:
+                break
+            self._bytes -= self._kept.pop(key)[0]
+        return self._bytes + size <= self.limit_bytes
 
     def _forget(self, key: Key, future: Future[Matrix]) -> None:
         with self._lock:

@@ -30,6 +30,7 @@ _CHANGED = 0.3  # of the rows, since it was learnt: from there on what was learn
 _CLIPPED = SHORTLIST // 4  # rows beyond the sketches' steps: as they look nearer than they are, more fill every list
 _SAMPLE, _LEARNT_FROM, _ROUNDS = 200, 32, 8  # queries; rows for each centre; of k-means
 _BLOCK = 8192  # rows in single precision at once
+_ONE_OF = 8  # rows of a partition is looked up ahead, for the share that is wanted
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class Partitions:
     ) -> NDArray[np.int64]:
         """Rows of the partitions nearest to a query: of as many as a search visits, or of so many more as it needs.
 
+        Where only a share of the rows is wanted, about as many of those are looked at as else of all: the nearest
+        that are wanted lie as much farther out.
+
         Args:
             query: its coordinates.
             position: n, of each row's item.
@@ -79,9 +83,15 @@ class Partitions:
 def _members(starts: Any, order: Any, visits: Any, position: Any, among: Any, least: Any) -> Any:
     """Row numbers of the first partitions, where the item is among those wanted."""
     result, count = np.empty(len(position), np.int64), 0
+    bound, looked, wanted = 0, 0, 0
     for place, number in enumerate(order):
-        if place % visits == 0 and count >= least:
-            break
+        if place >= bound and place * wanted >= bound * looked:
+            if count >= least:
+                break
+            bound += visits
+        for row in range(starts[number], starts[number + 1], _ONE_OF):
+            looked += 1
+            wanted += among[position[row]]
         for row in range(starts[number], starts[number + 1]):
             result[count] = row
             count += among[position[row]]
@@ -94,9 +104,15 @@ def _nearest(
 ) -> Any:
     """The `least` of `_members` whose numbers have the largest products with the query."""
     result, similarity, count = np.empty(least, np.int64), np.empty(least, np.float32), 0  # a heap, the least first
+    bound, looked, wanted = 0, 0, 0
     for place, number in enumerate(order):
-        if place % visits == 0 and count == least:
-            break
+        if place >= bound and place * wanted >= bound * looked:
+            if count == least:
+                break
+            bound += visits
+        for row in range(starts[number], starts[number + 1], _ONE_OF):
+            looked += 1
+            wanted += among[position[row]]
         for row in range(starts[number], starts[number + 1]):
             own = np.float32(0)
             for n in range(len(query)):
@@ -163,7 +179,7 @@ def _again(rows: Rows, before: Rows, learnt: Partitions) -> tuple[NDArray[np.int
     sketches.numbers[fresh] = sketches.rounded(new_ones)
     if sketches.clipped > _CLIPPED:
         return None
-    own[fresh] = _nearest_centre(new_ones, learnt.centres)
+    own[fresh] = _nearest_centre(torch.from_numpy(new_ones), _single(learnt.centres)).numpy()
     return own, replace(learnt, fresh=changed, sketches=sketches)
 
 
@@ -205,13 +221,13 @@ def _anew(rows: Rows) -> tuple[NDArray[np.int64], Partitions] | None:
     else:
         return None
     centres = _centres(short, _count(rows), dice)
-    own = _nearest_centre(short, centres)
+    own = _nearest_centre(torch.from_numpy(short), _single(centres))
     place = (own_long[:, :width] @ _single(centres).T).argsort(1, descending=True).argsort(1)  # of each centre
-    needed = place.gather(1, torch.from_numpy(own)[neighbours]).numpy()
+    needed = place.gather(1, own[neighbours]).numpy()
     visits = int(np.quantile(needed, _KEPT_BY_VISITS, method="higher")) + 1
     if visits > _WORTH * len(centres):
         return None
-    return own, Partitions(centres, visits, 0, np.empty(0, np.int64), sketches)
+    return own.numpy(), Partitions(centres, visits, 0, np.empty(0, np.int64), sketches)
 
 
 def _basis(rows: Rows, dice: np.random.Generator) -> Rows:
@@ -224,10 +240,16 @@ def _basis(rows: Rows, dice: np.random.Generator) -> Rows:
 
 def _best(queries: torch.Tensor, rows: Numbers, own: NDArray[np.int64], count: int) -> torch.Tensor:
     """The rows most similar to each of q queries, which are rows themselves: q×count."""
-    parts = [queries @ _single(rows[start : start + _BLOCK]).T for start in range(0, len(rows), _BLOCK)]
-    similarity = torch.cat(parts, 1)
-    similarity[torch.arange(len(own)), torch.from_numpy(own)] = -torch.inf
-    return similarity.topk(min(count, len(rows) - 1), 1).indices
+    count, itself = min(count, len(rows) - 1), torch.from_numpy(own)
+    similarity, number = torch.empty(len(own), 0), torch.empty(len(own), 0, dtype=torch.int64)
+    for start in range(0, len(rows), _BLOCK):
+        part = queries @ _single(rows[start : start + _BLOCK]).T
+        numbers = torch.arange(start, start + part.shape[1]).expand(len(own), -1)
+        part[numbers == itself[:, None]] = -torch.inf
+        similarity, number = torch.cat([similarity, part], 1), torch.cat([number, numbers], 1)
+        similarity, place = similarity.topk(min(count, similarity.shape[1]), 1)
+        number = number.gather(1, place)
+    return number
 
 
 def _centres(short: Rows, count: int, dice: np.random.Generator) -> Rows:
@@ -235,7 +257,7 @@ def _centres(short: Rows, count: int, dice: np.random.Generator) -> Rows:
     sample = _single(short[np.sort(dice.permutation(len(short))[: _LEARNT_FROM * count])])
     centres = torch.nn.functional.normalize(sample[torch.from_numpy(dice.permutation(len(sample))[:count])], dim=1)
     for _ in range(_ROUNDS):
-        own = (sample @ centres.T).argmax(1)
+        own = _nearest_centre(sample, centres)
         total = torch.zeros_like(centres).index_add_(0, own, sample)
         empty = torch.bincount(own, minlength=count) == 0
         total[empty] = sample[torch.from_numpy(dice.integers(0, len(sample), int(empty.sum())))]
@@ -244,12 +266,9 @@ def _centres(short: Rows, count: int, dice: np.random.Generator) -> Rows:
     return result
 
 
-def _nearest_centre(short: Rows, centres: Rows) -> NDArray[np.int64]:
+def _nearest_centre(short: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Of each of n×d coordinates: n."""
-    result, every = np.empty(len(short), np.int64), _single(centres).T
-    for start in range(0, len(short), _BLOCK):
-        result[start : start + _BLOCK] = (_single(short[start : start + _BLOCK]) @ every).argmax(1).numpy()
-    return result
+    return torch.cat([(part.float() @ centres.T).argmax(1) for part in short.split(_BLOCK)])
 
 
 def _single(rows: Numbers) -> torch.Tensor:

@@ -120,7 +120,9 @@ class CatalogServicer(catalog_pb2_grpc.CatalogServiceServicer):
         """Put the items of a stream in, all together."""
         async with self._changes.stream(requests) as coming:
             given = await read_stream(coming, self._engines.of().scope, self._engines.limits, self._pictures)
-            return await self._writes.run(context, lambda _: self._writer.upsert(given.items, given.request))
+            return await self._writes.run(
+                context, lambda _: self._writer.upsert(given.items, given.request, given.fault)
+            )
 
     @answered
     async def DeleteItems(

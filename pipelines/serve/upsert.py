@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -44,8 +44,11 @@ def manifest_of(items: Sequence[UpsertedItem], taxonomy: Taxonomy, columns: Sequ
         columns: of metadata, with the types that the index has.
 
     Raises:
-        RequestError: a value that does not fit its column (``METADATA_TYPE``).
+        RequestError: a value that does not fit its column (``METADATA_TYPE``); one of a column, an attribute or a class
+            that is not there any more, since another generation is served than when the item was read.
     """
+    for n, item in enumerate(items):
+        _check_known(item, taxonomy, {column.name for column in columns}, f"[{n}].item")
     arrays = {
         "item_id": pa.array([item.item_id for item in items], pa.string()),
         "image": pa.array([item.image for item in items], pa.binary()),
@@ -58,6 +61,19 @@ def manifest_of(items: Sequence[UpsertedItem], taxonomy: Taxonomy, columns: Sequ
         values = [_fit(item.metadata.get(column.name), column, n) for n, item in enumerate(items)]
         arrays[column.name] = pa.array(values, column.type)
     return pa.table(arrays)
+
+
+def _check_known(item: UpsertedItem, taxonomy: Taxonomy, columns: Set[str], path: str) -> None:
+    for column in item.metadata.keys() - columns:
+        raise RequestError("UNKNOWN_COLUMN", f"the catalogue has no column {column!r}", f"{path}.metadata[{column}]")
+    for number, (name, labels) in enumerate(item.labels.items()):
+        known = next((each.classes for each in taxonomy.attributes if each.name == name), None)
+        if known is None:
+            message = f"the encoder has no attribute {name!r}"
+            raise RequestError("UNKNOWN_ATTRIBUTE", message, f"{path}.labels[{number}].attribute")
+        for label in sorted(set(labels).difference(known)):
+            message = f"{name!r} has no class {label!r}"
+            raise RequestError("UNKNOWN_CLASS", message, f"{path}.labels[{number}].classes")
 
 
 def _fit(value: Scalar | None, column: pa.Field, n: int) -> Any:

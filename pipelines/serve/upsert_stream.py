@@ -25,10 +25,12 @@ class UpsertStream:
     Args:
         items: no two of one id.
         request: whose id may be "": none. Its digest is of all that it says of its items.
+        fault: why an item cannot be put in, which may not have been so when the request was made before.
     """
 
     items: tuple[UpsertedItem, ...]
     request: Request
+    fault: RequestError | None = None
 
 
 async def read_stream(
@@ -37,29 +39,36 @@ async def read_stream(
     """Read a stream to its end; nothing more of it is read than the limits allow.
 
     Raises:
-        RequestError: an item that cannot be put in, or too many; the field begins with the item's number, ``[3].item``.
+        RequestError: an item that cannot be put in, in a stream without an id; or too many. The field begins with the
+            item's number, ``[3].item``.
     """
     items: dict[str, UpsertedItem] = {}
     request_id, taken, digest = "", 0, hashlib.sha256()
+    number, fault = 0, None
     async for request in requests:
-        if not items:
+        if not number:
             request_id = read_name(request.request_id, limits, "request_id")
-        path = f"[{len(items)}]"
-        if len(items) == limits.changed_items:
+        path = f"[{number}]"
+        if number == limits.changed_items:
             raise RequestError("TOO_MANY", f"a stream has at most {limits.changed_items} items", f"{path}.item")
         taken += request.ByteSize()
         if taken > limits.changed_bytes:
             message = f"a stream has at most {limits.changed_bytes:,} bytes"
             raise RequestError("TOO_MANY_BYTES", message, f"{path}.item")
+        number += 1
+        digest.update(request.item.SerializeToString(deterministic=True))
+        if fault is not None:
+            continue  # for the digest
         try:  # in a thread: it may look for a picture's file, on whatever storage
             item = await asyncio.to_thread(read_upsert, request.item, scope, limits, pictures)
+            if item.item_id in items:
+                message = f"item {item.item_id!r} comes twice in one stream"
+                raise RequestError("DUPLICATE_ITEM", message, "item.item_id")
+            items[item.item_id] = item
         except RequestError as error:
-            raise error.below(path) from None
-        if item.item_id in items:
-            message = f"item {item.item_id!r} comes twice in one stream"
-            raise RequestError("DUPLICATE_ITEM", message, f"{path}.item.item_id")
-        items[item.item_id] = item
-        digest.update(request.item.SerializeToString(deterministic=True))
-    if not items:
+            fault = error.below(path)
+            if not request_id:
+                raise fault from None
+    if not number:
         raise RequestError("ITEMS_REQUIRED", "the stream has no items")
-    return UpsertStream(tuple(items.values()), Request(request_id, digest.hexdigest()))
+    return UpsertStream(tuple(items.values()), Request(request_id, digest.hexdigest()), fault)

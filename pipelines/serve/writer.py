@@ -42,8 +42,6 @@ from .write_messages import write_deleted, write_upserted
 M = TypeVar("M", bound=Message)
 Bounds = dict[str, float | None]
 
-_ANY_LOSS: Bounds = {"max_loss": 1.0}  # what goes is named
-
 log = logging.getLogger("duet.serve")
 
 
@@ -84,22 +82,27 @@ class Writer:
         self._requests = Requests(engines.index)
         self._lock = threading.Lock()
 
-    def upsert(self, items: Sequence[UpsertedItem], request: Request) -> catalog_pb2.UpsertItemsResponse:
+    def upsert(
+        self, items: Sequence[UpsertedItem], request: Request, fault: RequestError | None = None
+    ) -> catalog_pb2.UpsertItemsResponse:
         """Put items in, or in the place of those that there are.
 
         Args:
             items: no two of one id.
             request: that asks for it; an id of "" is none.
+            fault: why they cannot be put in as things are now; a request that was made before is answered all the same.
 
         Raises:
-            RequestError: metadata that does not fit; or the request_id came with another request.
+            RequestError: the fault; metadata that does not fit; or the request_id came with another request.
             BusyError: another process writes to the index.
             GateError: what would be published is not fit for it.
         """
+        if fault is not None and self._entry(request) is None:
+            raise fault
         ids = [item.item_id for item in items]
         change = _Change(
             catalog_pb2.UpsertItemsResponse,
-            lambda lease, once: self._upsert(items, lease, once),
+            lambda lease, once: self._upsert(items, lease, once, fault),
             lambda entry, snapshot: self._upserted(ids, entry.counts, snapshot.snapshot_id),
         )
         return self._once(request, change)
@@ -110,7 +113,7 @@ class Writer:
             catalog_pb2.DeleteItemsResponse,
             lambda lease, once: self._delete(item_ids, lease, once),
             lambda entry, snapshot: write_deleted(entry.counts, snapshot.snapshot_id),
-            bounds=_ANY_LOSS,
+            bounds=self._without(len(item_ids)),
         )
         return self._once(request, change)
 
@@ -196,8 +199,10 @@ class Writer:
         return publish_generation(index, lease, entry.generation, self._publishing(change.bounds))
 
     def _upsert(
-        self, items: Sequence[UpsertedItem], lease: Lease, request: Request | None
+        self, items: Sequence[UpsertedItem], lease: Lease, request: Request | None, fault: RequestError | None
     ) -> catalog_pb2.UpsertItemsResponse:
+        if fault is not None:
+            raise fault
         index, engine = self._engines.index, self._engines.of()
         taxonomy = engine.scope.taxonomy
         generation = index.snapshot(engine.scope.snapshot_id).generation
@@ -223,7 +228,7 @@ class Writer:
         self, item_ids: Sequence[str], lease: Lease, request: Request | None
     ) -> catalog_pb2.DeleteItemsResponse:
         rows = pa.table({"item_id": pa.array(item_ids, pa.string())})
-        summary = self._ingest(rows, lease, request, _ANY_LOSS, delete=True)
+        summary = self._ingest(rows, lease, request, self._without(len(item_ids)), delete=True)
         return write_deleted(vars(summary), self._snapshot_id(summary))
 
     def _publish(self, snapshot_id: str, lease: Lease, request: Request | None) -> catalog_pb2.PublishSnapshotResponse:
@@ -237,6 +242,12 @@ class Writer:
             generation = known[self._engines.of().scope.snapshot_id].generation
             snapshot = publish_generation(index, lease, generation, self._settings.publishing, request)
         return catalog_pb2.PublishSnapshotResponse(snapshot=write_snapshot(snapshot))
+
+    def _without(self, count: int) -> Bounds:
+        """Bounds of the gate where so many items, which are named, may go, beside those that always may."""
+        latest = self._engines.index.latest()
+        share = count / max(latest.items, 1) if latest is not None else 1.0
+        return {"max_loss": min(1.0, self._settings.gate.max_loss + share)}
 
     def _publishing(self, bounds: Bounds) -> PublishSettings:
         publishing = self._settings.publishing

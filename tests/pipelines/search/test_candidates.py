@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.errors import StoreError
 from pipelines.search.candidates import Candidates
+from pipelines.search.filters import Comparison, Kind, Operator, kind_of
 from pipelines.search.matrices import MatrixCache
 
 from .world import TAXONOMY, MemoryReader, make_world
@@ -39,6 +40,22 @@ def test_nanoseconds_and_an_index_without_metadata() -> None:
     assert moments == {datetime(2023, 11, 14, 22, 13, 20, 123456, UTC)}
     reader.tables["items"] = items.set_column(at, "metadata", pa.array([{}] * 4, pa.struct([])))
     assert candidates(reader).facts(np.arange(3))[2] == [{}] * 3
+
+
+@pytest.mark.slow
+def test_more_text_than_offsets_of_32_bits_reach() -> None:
+    count, long = 33, "x" * 2**26
+    reader = make_world(2, count).reader()
+    items = reader.tables["items"]
+    every, last = (pa.array([{"brand": text}]) for text in (long, "the last"))
+    at = items.column_names.index("metadata")
+    metadata = pa.chunked_array([*[every] * count, last])
+    reader.tables["items"] = items.set_column(at, pa.field("metadata", metadata.type), metadata)
+    found = candidates(reader)
+    assert found.facts(np.array([count - 1]))[2] == [{"brand": "the last"}]
+    assert kind_of(found.metadata.schema.field("brand").type) is Kind.STRING
+    mask = found.allowed(Comparison("brand", Operator.EQUAL, "the last"), [], None)
+    assert np.flatnonzero(mask).tolist() == [count - 1]
 
 
 @pytest.mark.parametrize("change", ["twice", "stranger", "class"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -134,3 +135,17 @@ def test_what_it_takes_in_memory_is_counted(items: int) -> None:
     assert matrix is not None and matrix.find(np.arange(5)).shape == (5,)
     taken = sum(array.nbytes for array in vars(matrix).values() if isinstance(array, np.ndarray))
     assert taken <= columns.size < taken + 32 * 300
+
+
+def test_a_table_that_is_loaded_is_held_twice_at_most() -> None:
+    points = np.random.default_rng(0).standard_normal((9000, 6))
+    rows = np.tanh(points @ np.random.default_rng(1).standard_normal((6, 256)) / 3).astype(np.float16)
+    cache = MatrixCache(10**9)
+    columns, _ = column(rows, 1000, cache, np.random.default_rng(2).permutation(9000))
+    tracemalloc.start()
+    columns.load()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    matrix = cache.kept(columns.key)
+    assert matrix is not None and matrix.partitions is not None
+    assert peak < 2.5 * rows.nbytes

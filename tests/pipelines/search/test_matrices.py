@@ -74,3 +74,45 @@ def test_a_failed_load_is_tried_again() -> None:
     with pytest.raises(StoreError):
         cache.get(("a",), 20, fail)
     assert cache.get(("a",), 20, counting(loads, "a")) is EMPTY and loads == ["a"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_being_loaded_stays_within_the_budget(fails: bool) -> None:
+    cache, lock, running, most = MatrixCache(20), threading.Lock(), 0, 0
+
+    def load() -> Matrix:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        if fails:
+            raise StoreError("gone")
+        return EMPTY
+
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(cache.get, (str(n),), 10, load) for n in range(8)]
+    assert most == 2
+    assert [job.exception() is not None for job in jobs] == [fails] * 8
+    assert cache.used_bytes == (0 if fails else 20)
+
+
+def test_who_waits_for_room_does_not_load_what_another_has_loaded_meanwhile() -> None:
+    cache, loads, gate = MatrixCache(20), list[str](), threading.Event()
+
+    def busy() -> Matrix:
+        gate.wait(5)
+        return EMPTY
+
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(cache.get, ("busy",), 20, busy)
+        while not cache.residents():
+            time.sleep(0.001)
+        both = [pool.submit(cache.get, ("a",), 20, counting(loads, "a", 0.02)) for _ in range(2)]
+        time.sleep(0.02)
+        assert not loads and cache.residents() == [("busy",)]
+        gate.set()
+        assert all(job.result() is EMPTY for job in both)
+    assert loads == ["a"] and cache.residents() == [("a",)]

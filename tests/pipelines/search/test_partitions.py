@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipelines.search.partitions import NEIGHBOURS, SHORTLIST, Partitions, partition
+from pipelines.search.partitions import NEIGHBOURS, SHORTLIST, Partitions, _best, _nearest_centre, partition
 from pipelines.search.products import products
 from pipelines.search.sketches import along
 
@@ -70,6 +72,23 @@ def test_the_nearest_partitions_hold_the_neighbours_of_other_vectors() -> None:
     assert np.mean(looked) < COUNT / 3  # it is worth it
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2, 0.1, 0.05])
+@pytest.mark.parametrize("alike", [False, True])
+def test_the_nearest_of_a_part_are_found_too(share: float, alike: bool) -> None:
+    """Of a part by chance, or of that which is on one side."""
+    count, found = 20_000, []
+    rows = embeddings(0, count)
+    order, partitions = made(rows)
+    rows, every, dice = rows[order].astype(np.float32), np.arange(count), np.random.default_rng(0)
+    for query in embeddings(1, 50).astype(np.float32):
+        number = rows @ rows[dice.integers(count)] if alike else dice.random(count)
+        among = number >= np.quantile(number, 1 - share)
+        truth = np.argsort(-np.where(among, rows @ query, -2), kind="stable")[:NEIGHBOURS]
+        own = partitions.sketches.coordinates(query)
+        found.append(np.isin(truth, partitions.near(own, every, among, SHORTLIST, shortlist=True)).mean())
+    assert np.mean(found) >= 0.97
+
+
 @pytest.fixture(scope="module")
 def partitions() -> Partitions:
     return made(embeddings(0))[1]
@@ -81,11 +100,14 @@ def test_those_near_are_as_one_by_one(partitions: Partitions, least: int, share:
     dice = np.random.default_rng(0)
     position, among = dice.permutation(2 * COUNT)[:COUNT], dice.random(2 * COUNT) < share
     own = partitions.sketches.coordinates(embeddings(1, 1)[0].astype(np.float32))
-    near, members = nearest_partitions(partitions, own), list[int]()
+    near, members, looked, bound = nearest_partitions(partitions, own), list[int](), list[bool](), 0
     for place, number in enumerate(near):
-        if place % partitions.visits == 0 and len(members) >= least:
-            break
+        if place >= bound and place * sum(looked) >= bound * len(looked):
+            if len(members) >= least:
+                break
+            bound += partitions.visits
         rows = range(partitions.starts[number], partitions.starts[number + 1])
+        looked += among[position[rows[::8]]].tolist()
         members += [row for row in rows if among[position[row]]]
     assert partitions.near(own, position, among, least, shortlist=False).tolist() == members
     estimates = partitions.sketches.similarities(own, np.array(members, np.int64))
@@ -102,6 +124,39 @@ def test_the_same_rows_are_partitioned_alike() -> None:
     (order, one), (again, other) = made(embeddings(0)), made(embeddings(0))
     np.testing.assert_array_equal(order, again)
     assert np.array_equal(one.centres, other.centres) and one.visits == other.visits
+
+
+@pytest.mark.parametrize("count", [50, 8192, 8193, 20_000])
+def test_what_is_done_by_blocks_is_as_at_once(count: int) -> None:
+    dice = np.random.default_rng(0)
+    rows, own = dice.standard_normal((count, 16)).astype(np.float16), dice.permutation(count)[:40]
+    every = torch.from_numpy(rows).float()
+    similarity = every[own] @ every.T
+    similarity[torch.arange(40), torch.from_numpy(own)] = -torch.inf
+    best = similarity.topk(min(100, count - 1), 1).indices
+    assert torch.equal(_best(every[own], rows, own, 100), best)
+    centres = every[own]
+    assert torch.equal(_nearest_centre(torch.from_numpy(rows), centres), (every @ centres.T).argmax(1))
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor has that is made meanwhile."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numbers = max(self.numbers, result.untyped_storage().nbytes() // result.itemsize)
+        return result
+
+
+def test_no_more_than_a_block_is_compared_at_once() -> None:
+    rows = embeddings(0, 40_000)
+    with Largest() as largest:
+        _, partitions = made(rows)
+    blocks = (len(partitions), 200, WIDTH)  # rows by centres, by queries, and as they are
+    assert largest.numbers <= max(8192 * width for width in blocks)
 
 
 @pytest.mark.parametrize("kind", ["in all directions", "two alike"])

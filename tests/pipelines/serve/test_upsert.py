@@ -52,3 +52,19 @@ def test_a_value_that_would_be_altered_is_refused(kind: pa.DataType, value: Any)
     with pytest.raises(RequestError) as raised:
         manifest_of(items, TAXONOMY, [pa.field("c", kind)])
     assert (raised.value.reason, raised.value.field) == ("METADATA_TYPE", "[0].item.metadata[c]")
+
+
+@pytest.mark.parametrize(
+    ("item", "reason", "field"),
+    [
+        (UpsertedItem("a", b"x", metadata={"gone": 1}), "UNKNOWN_COLUMN", "[1].item.metadata[gone]"),
+        (UpsertedItem("a", b"x", labels={"gone": ("x",)}), "UNKNOWN_ATTRIBUTE", "[1].item.labels[0].attribute"),
+        (UpsertedItem("a", b"x", labels={"collar": ("gone",)}), "UNKNOWN_CLASS", "[1].item.labels[0].classes"),
+    ],
+)
+def test_what_another_generation_does_not_have_is_refused(item: UpsertedItem, reason: str, field: str) -> None:
+    """It was read when another one was served."""
+    known = UpsertedItem("b", b"x", metadata={"c": 1}, labels={"collar": ("round",)})
+    with pytest.raises(RequestError) as raised:
+        manifest_of([known, item], TAXONOMY, [pa.field("c", pa.int64())])
+    assert (raised.value.reason, raised.value.field) == (reason, field)

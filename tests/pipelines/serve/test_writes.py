@@ -14,11 +14,14 @@ from typing import Any
 import grpc
 import pytest
 
+from pipelines.errors import GateError, RequestError
 from pipelines.index import lease as lease_module
 from pipelines.index.committer import Committer
 from pipelines.index.lease import Lease
 from pipelines.index.requests import Request
 from pipelines.index.retention import take_off_the_list
+from pipelines.ingest.driver import run_ingest
+from pipelines.ingest.settings import IngestSettings
 from pipelines.rpc.duet.v1 import catalog_pb2, catalog_pb2_grpc, value_pb2
 from pipelines.search.request import AttributeCondition, SearchRequest
 from pipelines.serve.client import Client
@@ -231,6 +234,37 @@ def test_changes_are_published_as_the_server_was_told_to(shop: Shop, tmp_path: P
         )  # of 6, and more than half of what is served
 
 
+def test_a_deletion_does_not_publish_what_the_gate_refused(shop: Shop, tmp_path: Path) -> None:
+    """What others took out is not named by it, however much goes by name."""
+    mine = make_shop(tmp_path, 8, like=shop)
+    gone = tmp_path / "gone.csv"
+    gone.write_text("item_id\n" + "".join(f'"{item_id(n)}"\n' for n in range(6)))
+    with pytest.raises(GateError, match="of 8 served items 2 are left"):
+        run_ingest(IngestSettings(manifest=[str(gone)], index=mine.index.uri, delete=True))
+    with serving(mine) as running, Client(running.target) as client:
+        for named in ("nobody", item_id(7)):
+            with pytest.raises(ServiceError) as refused:
+                client.delete([named])
+            assert refused.value.reason == "PUBLICATION_REFUSED" and len(ids(client)) == 8
+
+
+def test_a_request_is_answered_again_whatever_has_changed_since(
+    own: tuple[Shop, Client, Running], pictures: Path
+) -> None:
+    _, client, _ = own
+    place = pictures / "root" / "moves.jpg"
+    place.write_bytes(picture(60))
+    items = [Item(item_id="new", image_uri="moves.jpg"), Item(item_id="more", image=picture(61))]
+    first = client.upsert(items, "mine")
+    place.unlink()
+    assert client.upsert(items, "mine") == first
+    for request_id, reason in (("another", "IMAGE_NOT_FOUND"), ("", "IMAGE_NOT_FOUND"), ("mine", "REQUEST_ID_REUSED")):
+        with pytest.raises(ServiceError) as refused:
+            client.upsert(items if request_id != "mine" else items[:1], request_id)
+        assert refused.value.reason == reason
+    assert f"snapshots/{client.published()}" == first.snapshot
+
+
 def test_while_another_process_writes(own: tuple[Shop, Client, Running]) -> None:
     mine, client, _ = own
     client.timeout = 5  # it is tried again for so long
@@ -305,10 +339,12 @@ def test_a_stream_that_breaks_off_changes_nothing(shop: Shop, tmp_path: Path, mo
     mine, begun = make_shop(tmp_path, 4, like=shop), threading.Event()
     upsert = Writer.upsert
 
-    def noted(self: Writer, items: Sequence[UpsertedItem], request: Request) -> catalog_pb2.UpsertItemsResponse:
+    def noted(
+        self: Writer, items: Sequence[UpsertedItem], request: Request, fault: RequestError | None
+    ) -> catalog_pb2.UpsertItemsResponse:
         if items[0].item_id != "whole":
             begun.set()
-        return upsert(self, items, request)
+        return upsert(self, items, request, fault)
 
     monkeypatch.setattr(Writer, "upsert", noted)
     with serving(mine) as running, Client(running.target) as client:
