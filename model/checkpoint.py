@@ -125,7 +125,8 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> C
         raise
     except DuetError as error:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error
-    encoder = encoder.to(device).eval().requires_grad_(False)
+    # Channels last: a ResNet-50 on two cores encodes a fifth more pictures.
+    encoder = encoder.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
     return Checkpoint(encoder, preparation, prototypes, head, metrics, stated)
 
 

@@ -24,7 +24,11 @@ def prototypes() -> Prototypes:
 
 @pytest.mark.parametrize("system", ["m3net", "m3net_a", "m3net_c"])
 def test_round_trip(tmp_path: Path, system: str) -> None:
-    net, means, head = network(system), prototypes(), GlobalHead(HeadConfig(), TAXONOMY, 256, 32)
+    net, means, head = (
+        network(system).to(memory_format=torch.channels_last),
+        prototypes(),
+        GlobalHead(HeadConfig(), TAXONOMY, 256, 32),
+    )
     digest = save_checkpoint(tmp_path / "c", net, PREPARATION, prototypes=means, head=head, metrics={"map": 0.5})
     loaded = load_checkpoint(tmp_path / "c")
     assert loaded.digest == digest and loaded.preparation == PREPARATION and loaded.taxonomy == TAXONOMY

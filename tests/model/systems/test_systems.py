@@ -163,7 +163,7 @@ def test_shares_of_a_batch_sum_to_its_losses(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
-    net = encoder(name, *list(SYSTEMS[name].switches)[:1])
+    net = encoder(name, *list(SYSTEMS[name].switches)[:1]).to(memory_format=torch.channels_last)  # as it is loaded
     save_checkpoint(tmp_path / "checkpoint", net, ImagePreparation(48, 36))
     loaded = load_checkpoint(tmp_path / "checkpoint").encoder
     assert loaded.config == net.config and type(loaded) is type(net)
