@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.errors import StoreError
 
-_MASKS = 16  # of the classes last asked for: N bytes each
+_MASKS = 64  # of the classes last asked for, N bytes each: as many as a condition may name
 
 
 @dataclass(frozen=True)

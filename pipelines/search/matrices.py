@@ -91,18 +91,22 @@ class MatrixCache:
         with self._lock:
             for key in [key for key in self._kept if key[0] not in snapshots]:
                 self._bytes -= self._kept.pop(key)[0]
+            self._lock.notify_all()
 
     def _make_room(self, size: int) -> bool:
         """Let go of the least recently used as far as `size` bytes need; not of what is being loaded: it frees nothing.
 
         Returns:
-            Whether there is room.
+            Whether there is room. If there is none, nothing is let go of: others would load it again meanwhile.
         """
-        for key in [key for key, (_, future) in self._kept.items() if future.done()]:
+        loaded = [key for key, (_, future) in self._kept.items() if future.done()]
+        if self._bytes - sum(self._kept[key][0] for key in loaded) + size > self.limit_bytes:
+            return False
+        for key in loaded:
             if self._bytes + size <= self.limit_bytes:
                 break
             self._bytes -= self._kept.pop(key)[0]
-        return self._bytes + size <= self.limit_bytes
+        return True
 
     def _forget(self, key: Key, future: Future[Matrix]) -> None:
         with self._lock:
@@ -137,9 +141,9 @@ class Matrix:
         return result
 
     @cached_property
-    def _sorted(self) -> NDArray[np.int32]:
+    def _sorted(self) -> NDArray[np.int64]:
         """The rows in the order of their items."""
-        return np.argsort(self.position).astype(np.int32)
+        return np.argsort(self.position)
 
     def find(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of w items; −1 for those without."""

@@ -89,7 +89,8 @@ def _members(starts: Any, order: Any, visits: Any, position: Any, among: Any, le
             if count >= least:
                 break
             bound += visits
-        for row in range(starts[number], starts[number + 1], _ONE_OF):
+        # Rows of a partition are in the order of the items: always its first ones would be the catalogue's first.
+        for row in range(-(-starts[number] // _ONE_OF) * _ONE_OF, starts[number + 1], _ONE_OF):
             looked += 1
             wanted += among[position[row]]
         for row in range(starts[number], starts[number + 1]):
@@ -110,10 +111,13 @@ def _nearest(
             if count == least:
                 break
             bound += visits
-        for row in range(starts[number], starts[number + 1], _ONE_OF):
+        for row in range(-(-starts[number] // _ONE_OF) * _ONE_OF, starts[number + 1], _ONE_OF):
             looked += 1
             wanted += among[position[row]]
+        filtered = wanted < looked  # then it is looked at first who may be found, else last
         for row in range(starts[number], starts[number + 1]):
+            if filtered and not among[position[row]]:
+                continue
             own = np.float32(0)
             for n in range(len(query)):
                 own += np.float32(numbers[row, n]) * query[n]

@@ -170,7 +170,7 @@ def _near(
             return None
         found.append(part)
     near = found[0] if len(found) == 1 else np.unique(np.concatenate(found))
-    if not least <= len(near) <= most:
+    if len(near) < least or (len(near) > most and not in_memory):
         return None
     if in_memory and len(near) > least:
         similarity = estimate(plan, query, candidates, near)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
+from pipelines.search import carried as carried_module
 from pipelines.search.carried import CarriedClasses
 
 COUNT, CLASSES = 400, tuple(f"class {n}" for n in range(40))
@@ -20,6 +22,11 @@ def carried_classes() -> tuple[CarriedClasses, np.ndarray, np.ndarray]:
         ),
     }
     return CarriedClasses.read(pa.table(rows), position, CLASSES), carried, probability
+
+
+@pytest.fixture(autouse=True)
+def _few_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carried_module, "_MASKS", 16)
 
 
 def test_who_carries_what_and_how_probably() -> None:

@@ -65,6 +65,27 @@ def test_threads_load_once() -> None:
     assert loads == ["a"] and all(answer is EMPTY for answer in answers)
 
 
+def test_nothing_is_let_go_of_in_vain() -> None:
+    """One that cannot have room yet waits, and what is in memory serves on."""
+    cache, loads, loading, end = MatrixCache(20), list[str](), threading.Event(), threading.Event()
+    cache.get(("in memory",), 10, counting(loads, "in memory"))
+
+    def slow() -> Matrix:
+        loading.set()
+        assert end.wait(20)
+        return EMPTY
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cache.get, ("slow",), 10, slow)
+        assert loading.wait(20)
+        big = pool.submit(cache.get, ("big",), 15, counting(loads, "big"))
+        time.sleep(0.2)
+        assert cache.kept(("in memory",)) is EMPTY and not big.done()
+        end.set()
+        assert first.result() is big.result() is EMPTY
+    assert loads == ["in memory", "big"] and cache.residents() == [("big",)]
+
+
 def test_a_failed_load_is_tried_again() -> None:
     cache, loads = MatrixCache(20), list[str]()
 

@@ -107,7 +107,7 @@ def test_those_near_are_as_one_by_one(partitions: Partitions, least: int, share:
                 break
             bound += partitions.visits
         rows = range(partitions.starts[number], partitions.starts[number + 1])
-        looked += among[position[rows[::8]]].tolist()
+        looked += among[position[rows[-rows.start % 8 :: 8]]].tolist()
         members += [row for row in rows if among[position[row]]]
     assert partitions.near(own, position, among, least, shortlist=False).tolist() == members
     estimates = partitions.sketches.similarities(own, np.array(members, np.int64))
