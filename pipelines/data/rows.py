@@ -109,7 +109,7 @@ def infer_schema(source: Source, texts: Collection[str]) -> tuple[pa.Schema, int
                 kinds[name], as_text[name] = set(), normalize("NFC", name) in texts
             seen = kinds[name]
             if value is not None:
-                plain = as_text[name] and not isinstance(value, list)
+                plain = as_text[name] and not isinstance(value, list | dict)
                 kind = "text" if plain else _kind_of(value, source, count, name)
                 if kind not in seen:
                     seen.add(kind)

@@ -26,6 +26,7 @@ from .vector_index import VECTOR_INDEX, nearest
 
 _BATCH = 65_536
 _AHEAD = 2  # batches that are read ahead; by default Lance holds sixteen
+_ROUNDING = 1e-9  # of a bound that is a sum of shares
 _QUERIES, _HITS = 32, 10  # of the sample that the recall of an index is measured with
 
 
@@ -101,9 +102,9 @@ class Gate:
 
     def _count(self, before: int) -> None:
         now, most = self.datasets[ITEMS].count_rows() - 1, self.settings.max_growth
-        share = max(0.0, 1 - now / before) if before else 0.0
+        share = max(0, before - now) / max(before, 1)
         self.results["loss"] = share
-        if share > self.settings.max_loss:
+        if share > self.settings.max_loss + _ROUNDING:
             self._refuse(
                 f"of {before:,} served items {now:,} are left, and --gate.max-loss is {self.settings.max_loss:g}; "
                 "if they are meant to go, raise it"

@@ -44,7 +44,7 @@ class Run:
         self._request = request
         self._committer, self._settings, self._checkpoint_uri = committer, settings, checkpoint_uri
         self._group: list[Receipt] = []
-        self._vectors, self._commits, self._last = 0, 0, time.monotonic()
+        self._vectors, self._commits, self._due, self._last = 0, 0, False, time.monotonic()
         # A generation that is built beside the published one is switched to by its operator, not by the way.
         self._serves = serves
 
@@ -62,7 +62,7 @@ class Run:
             if late or self._vectors >= self._settings.commit_vectors:
                 self._commit()
             advance(report.seen)
-        self._commit(last=True)
+        self._commit()
         if self.report.encoded > first:
             self.rate = (self.report.encoded - first) / (time.monotonic() - started)
 
@@ -79,16 +79,17 @@ class Run:
         self.report.spend("publish", time.perf_counter() - began)
         return snapshot.snapshot_id if self._serves else None
 
-    def _commit(self, *, last: bool = False) -> None:
+    def _commit(self) -> None:
         self._check_failures()
         if self._group:
+            if self._due:  # not before there is more: the last publication knows `fresh_at`
+                self.publish()
             began = time.perf_counter()
             assert self._request is None or self._commits == 0, "a request is one commit"
             self._committer.commit(self._group, self._request, self.report.actions)
             self.report.spend("commit", time.perf_counter() - began)
             self._group, self._vectors, self._commits = [], 0, self._commits + 1
-            if self._commits % self._settings.publish_commits == 0 and not last:  # whose publication knows `fresh_at`
-                self.publish()
+            self._due = self._commits % self._settings.publish_commits == 0
         self._last = time.monotonic()
 
     def _check_failures(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -40,7 +41,7 @@ class Topic:
     """The changes of a topic, batch by batch; `pipelines.ingest.watch` treats them as it does dropped manifests.
 
     Offsets are kept by the topic's name, whichever brokers it is read from. The manifests of a batch lie in the index
-    (``topics``), where all nodes of Ray can read them, until the next batch takes their place.
+    (``topics``), where all nodes of Ray can read them, until it is taken in.
 
     Args:
         index: that takes them in.
@@ -62,7 +63,8 @@ class Topic:
         servers, _, self._topic = address.removeprefix("kafka://").partition("/")
         if not self._topic or not all(":" in server for server in servers.split(",")):
             raise ManifestError(f"{address}: a topic is kafka://HOST:PORT,…/TOPIC")
-        self._servers, self._folder, self._config = servers.split(","), f"{index.uri}/topics/{self._topic}", config
+        self._servers, self._config = servers.split(","), config
+        self._folder = f"{index.uri}/topics/{self._topic}/{uuid.uuid4().hex}"  # another watch may be ending
         self._index, self._attributes = index, attributes
         self._offsets = Offsets(index, self._topic)
         self._next = self._offsets.read()
@@ -106,6 +108,8 @@ class Topic:
         self._waiting.remove(source)
         if not self._waiting:
             self._advance()
+            system, path = locate(self._folder)
+            system.delete_dir(path)
 
     def _advance(self) -> None:
         self._next |= self._reached

@@ -89,7 +89,9 @@ class Client:
             for message in _in_time(self._stubs["BatchSearch"](iter(messages)), self.timeout):
                 yield read_batch_response(message)
         except ServiceError as error:
-            raise messages.error or error from error
+            if messages.error is None:
+                raise
+            raise messages.error from error
 
     def explain(
         self, request: SearchRequest, item_id: str = "", *, overlays: bool = False

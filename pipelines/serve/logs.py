@@ -27,8 +27,8 @@ from .observing import Call, Observer, current_call
 if TYPE_CHECKING:
     from .settings import ServeSettings
 
-# An apostrophe within or behind a word opens nothing.
-_QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+# An apostrophe within or behind a word opens nothing; but Python's prefixes of texts are none.
+_QUOTED = re.compile(r"""(?:(?<!\w)|(?<=\b[bBuUrR]))(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _WITHHELD = "…"
 _LEVELS = dict.fromkeys((StatusCode.INTERNAL, StatusCode.DATA_LOSS, StatusCode.UNKNOWN), logging.ERROR) | dict.fromkeys(
     (StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED), logging.WARNING

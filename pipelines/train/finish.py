@@ -60,7 +60,8 @@ def summarize(
     means = [F.normalize(each, dim=-1).cpu() for each in sums]
     joined = sorted((entry for part in world.collect(kept) for entry in part), key=lambda entry: entry[0])
     positions = torch.tensor([item for item, _ in joined], dtype=torch.int64)
-    vectors = torch.from_numpy(np.stack([row for _, row in joined]))
+    attributes = len(encoder.taxonomy.attributes)
+    vectors = torch.from_numpy(np.array([row for _, row in joined], np.float32).reshape(-1, attributes, encoder.width))
     return Prototypes(means[0], means[1] if encoder.has_classes else None, counts.cpu()), positions, vectors
 
 

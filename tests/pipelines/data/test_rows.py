@@ -57,6 +57,11 @@ def test_ids_of_nineteen_digits_are_whole_numbers(tmp_path: Path) -> None:
     assert kinds == {"v": "int64"} and [str(row["v"]) for row in rows] == cells
 
 
+def test_an_object_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="dict is no column's type"):
+        infer_schema(source(tmp_path, "x.jsonl", '{"v": {"x": 1}}'), ("v",))
+
+
 def test_columns_that_are_text_are_not_read_as_numbers(tmp_path: Path) -> None:
     cells = ["1.10", "12E4", "007", "True", "1"]
     assert [row["v"] for row in load(source(tmp_path, "x.csv", "\n".join(["v", *cells])), ("v",))[1]] == cells

@@ -80,6 +80,13 @@ def test_too_many_items_gone(published: Committer) -> None:
     assert publish(published, settings=PublishSettings(gate=GateSettings(max_loss=0.7))).checks["loss"] == 25 / 40
 
 
+def test_a_bound_that_is_met_is_met(committer: Committer) -> None:
+    committer.commit([receipt(committer, upserts={f"i{n}": Item(n % 8) for n in range(10)})])
+    publish(committer)
+    committer.commit([receipt(committer, deletes=["i0", "i1", "i2"])])
+    assert publish(committer, settings=PublishSettings(gate=GateSettings(max_loss=0.0 + 3 / 10))).items == 7
+
+
 def commit_vectors(committer: Committer, vectors: Mapping[str, np.ndarray]) -> None:
     items = {item_id: Item(1) for item_id in vectors}
     content = rows(committer, items, 2, ATTRIBUTE)

@@ -122,6 +122,7 @@ def test_a_batch_that_was_not_published_is_read_again(
     for taken in (0, 1, 2):
         assert batch(taken) == everything
     assert batch(2) == []
+    assert len(list((tmp_path / "index" / "topics" / topic).iterdir())) == 2, "of those that were taken in, none"
 
 
 def test_a_topic_that_was_made_anew_is_read_from_its_beginning(

@@ -153,6 +153,18 @@ def test_what_fails_in_the_requests_of_a_batch_is_told(kind: str, what: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_that_fails_says_by_what(kind: str) -> None:
+    def fail(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        assert len(list(requests)) == 5  # grpc.aio says INTERNAL of a call that ends while it is written to
+        context.abort(grpc.StatusCode.ABORTED, "mine")
+        yield FOUND
+
+    with bare(fail) as target, pytest.raises(ServiceError, match="mine") as raised:
+        asked(kind, target, ASKS["batch"])
+    assert isinstance(raised.value.__cause__, grpc.RpcError)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_that_is_left_is_ended(kind: str) -> None:
     ended = threading.Event()
 

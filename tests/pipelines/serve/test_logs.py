@@ -246,10 +246,11 @@ def fail(error: Exception, cause: Exception | None = None) -> Exception:
     [
         (StoreError("item 'it\\'s \"a' has 0 rows of \"it's b\""), "item … has 0 rows of …", None),
         (StoreError("the index' table has no item 'secret-7' there"), "the index' table has no item … there", None),
+        (StoreError("no item b'secret-7' there"), "no item b… there", None),
         (ValueError("near 'secret'"), "ValueError", "near 'secret'"),
         (OSError(28, "No space left on device", "/data/secret"), "OSError: No space left on device", None),
     ],
-    ids=["ours", "apostrophe", "foreign", "the system's"],
+    ids=["ours", "apostrophe", "bytes", "foreign", "the system's"],
 )
 def test_texts_of_errors_are_shown_as_far_as_they_cannot_quote(
     error: Exception, withheld: str, whole: str | None

@@ -10,7 +10,7 @@ import torch
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
 from pipelines.train.distributed import World
-from pipelines.train.finish import finish
+from pipelines.train.finish import finish, summarize
 from pipelines.train.trainer import Trainer
 
 from .runs import settings_of, trainer_of
@@ -83,3 +83,23 @@ def test_learns_the_shapes_and_finishes(manifest: Path, tmp_path: Path) -> None:
     assert loaded.prototypes.counts.sum() == trainer.training.carried.sum()
     assert loaded.metrics["validation_map"] == progress.best
     assert sorted(path.name for path in tmp_path.glob("*/checkpoint.json")) == ["checkpoint.json"] * 3
+
+
+class _Second(World):
+    """Of two workers, the second, while the first is away."""
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor
+
+    def collect(self, value: object) -> list[object]:
+        return [value]
+
+
+@pytest.mark.parametrize(("world", "kept"), [(World(), [0, 2, 4]), (_Second(1, 2), [])])
+def test_a_sample_may_have_no_item_of_a_worker(manifest: Path, tmp_path: Path, world: World, kept: list[int]) -> None:
+    trainer = trainer_of(settings_of(manifest, tmp_path, epochs=1), World())
+    store, encoder = trainer.training, trainer.encoder
+    limit = -(-len(store) // 2)  # every second one, all of which are the first worker's
+    _, positions, vectors = summarize(encoder, trainer.preparation, store, world, limit)
+    assert positions[:3].tolist() == kept
+    assert vectors.shape == (len(positions), len(encoder.taxonomy.attributes), encoder.width)
