@@ -7,12 +7,15 @@ async with AsyncClient("127.0.0.1:50051") as client:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import functools
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 
 from model.taxonomy import Taxonomy
 from pipelines.rpc.duet.v1 import catalog_pb2, search_pb2
@@ -28,6 +31,8 @@ from .search_messages import read_batch_response
 from .security.credentials import Credentials
 
 T = TypeVar("T")
+M = TypeVar("M", bound=Message)
+_REFUSED_SECONDS = 0.05  # a way there and back
 
 
 class AsyncClient:
@@ -79,7 +84,7 @@ class AsyncClient:
             ServiceError: the whole batch failed, or an answer did not come in time.
         """
         messages = calls.BatchMessages(requests)
-        answers = self._stubs["BatchSearch"](iter(messages))
+        answers = _written(self._stubs["BatchSearch"], messages)
         try:
             while (message := await asyncio.wait_for(answers.read(), self.timeout)) is not grpc.aio.EOF:
                 yield read_batch_response(message)
@@ -147,7 +152,30 @@ class AsyncClient:
         return await self._ask(calls.published())
 
     async def _ask(self, call: Call[T]) -> T:
+        ask = functools.partial(self._stubs[call.method], timeout=self.timeout)
         try:
-            return call.read(await self._stubs[call.method](call.request, timeout=self.timeout))
+            return call.read(
+                await (ask(call.request) if isinstance(call.request, Message) else _written(ask, call.request))
+            )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
+
+
+def _written(begin: Callable[[AsyncIterator[M]], Any], messages: Iterable[M]) -> Any:
+    """A call that takes a stream, whose messages are written once it has had the time to be refused.
+
+    Of a call that ends while it is written to, grpc.aio says INTERNAL, whatever the server says.
+    """
+
+    async def written() -> AsyncIterator[M]:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), _REFUSED_SECONDS)
+        for message in messages:
+            if call.done():
+                return
+            yield message
+
+    ended = asyncio.Event()
+    call = begin(written())
+    call.add_done_callback(lambda _: ended.set())
+    return call

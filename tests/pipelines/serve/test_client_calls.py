@@ -165,6 +165,21 @@ def test_a_batch_that_fails_says_by_what(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["batch", "upsert"])
+def test_a_stream_that_is_refused_at_once_says_why(kind: str, name: str) -> None:
+    """Of one that was written to when it ended, grpc.aio would say INTERNAL: half of the times."""
+
+    def refuse(_: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        context.abort(grpc.StatusCode.UNAUTHENTICATED, "mine")
+        yield FOUND
+
+    with bare(refuse) as target:
+        for _ in range(20):
+            with pytest.raises(ServiceError, match="mine"):
+                asked(kind, target, ASKS[name])
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_that_is_left_is_ended(kind: str) -> None:
     ended = threading.Event()
 
