@@ -44,7 +44,7 @@ def spoil(tensors: Sequence[Tensor], value: float) -> None:
     """Make all of them zero, or one number what is no number."""
     with torch.no_grad():
         if value:
-            tensors[0].view(-1)[0] = value
+            tensors[0][(0,) * tensors[0].dim()] = value
         else:
             for tensor in tensors:
                 tensor.zero_()
