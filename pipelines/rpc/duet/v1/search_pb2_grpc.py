@@ -41,7 +41,7 @@ class SearchServiceServicer(object):
 
     def BatchSearch(self, request_iterator, context):
         """Many searches over one connection: as many answers, in the order of the requests. A request that is refused fails
-        itself only.
+        itself only; bytes that are no request end the batch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
